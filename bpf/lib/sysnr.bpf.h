@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which system calls the programs on sys_enter and sys_exit care for, and in
+ * which numbering a call was made. x86-64 has three: native, that of 32-bit tasks
+ * (and of int 0x80 from anywhere), and x32, which is the native one with bit 30 and a few
+ * numbers of its own.
+ */
+#ifndef PST_SYSNR_BPF_H
+#define PST_SYSNR_BPF_H
+
+#include "bpf/lib/common.bpf.h"
+#include "bpf/lib/core_fixes.bpf.h"
+
+#define SYSNR_X32_BIT 0x40000000
+#define SYSNR_MAX     512
+#define TS_COMPAT     2 /* thread_info.status: inside a 32-bit system call */
+
+enum sysnr_kind {
+	SYSNR_NONE = 0,
+	SYSNR_EXECVE,
+	SYSNR_EXECVEAT,
+	SYSNR_CRED,
+	SYSNR_ACCEPT,
+};
+
+#define NATIVE(kind) (kind)
+#define COMPAT(kind) ((kind) << 4)
+
+/* One load says of most calls that nobody asks for them: low half native, high half 32-bit. */
+static const __u8 sysnr_kinds[SYSNR_MAX] = {
+	[11] = COMPAT(SYSNR_EXECVE),
+	[23] = COMPAT(SYSNR_CRED), /* setuid, 16 bits */
+	[43] = NATIVE(SYSNR_ACCEPT),
+	[46] = COMPAT(SYSNR_CRED), /* setgid, 16 bits */
+	[59] = NATIVE(SYSNR_EXECVE),
+	[70] = COMPAT(SYSNR_CRED),    /* setreuid, 16 bits */
+	[71] = COMPAT(SYSNR_CRED),    /* setregid, 16 bits */
+	[102] = COMPAT(SYSNR_ACCEPT), /* socketcall */
+	[105] = NATIVE(SYSNR_CRED),   /* setuid */
+	[106] = NATIVE(SYSNR_CRED),   /* setgid */
+	[113] = NATIVE(SYSNR_CRED),   /* setreuid */
+	[114] = NATIVE(SYSNR_CRED),   /* setregid */
+	[117] = NATIVE(SYSNR_CRED),   /* setresuid */
+	[119] = NATIVE(SYSNR_CRED),   /* setresgid */
+	[122] = NATIVE(SYSNR_CRED),   /* setfsuid */
+	[123] = NATIVE(SYSNR_CRED),   /* setfsgid */
+	[126] = NATIVE(SYSNR_CRED),   /* capset */
+	[138] = COMPAT(SYSNR_CRED),   /* setfsuid, 16 bits */
+	[139] = COMPAT(SYSNR_CRED),   /* setfsgid, 16 bits */
+	[164] = COMPAT(SYSNR_CRED),   /* setresuid, 16 bits */
+	[170] = COMPAT(SYSNR_CRED),   /* setresgid, 16 bits */
+	[185] = COMPAT(SYSNR_CRED),   /* capset */
+	[203] = COMPAT(SYSNR_CRED),   /* setreuid */
+	[204] = COMPAT(SYSNR_CRED),   /* setregid */
+	[208] = COMPAT(SYSNR_CRED),   /* setresuid */
+	[210] = COMPAT(SYSNR_CRED),   /* setresgid */
+	[213] = COMPAT(SYSNR_CRED),   /* setuid */
+	[214] = COMPAT(SYSNR_CRED),   /* setgid */
+	[215] = COMPAT(SYSNR_CRED),   /* setfsuid */
+	[216] = COMPAT(SYSNR_CRED),   /* setfsgid */
+	[272] = NATIVE(SYSNR_CRED),   /* unshare: all capabilities in a new user namespace */
+	[288] = NATIVE(SYSNR_ACCEPT), /* accept4 */
+	[308] = NATIVE(SYSNR_CRED),   /* setns: likewise */
+	[310] = COMPAT(SYSNR_CRED),   /* unshare */
+	[322] = NATIVE(SYSNR_EXECVEAT),
+	[346] = COMPAT(SYSNR_CRED), /* setns */
+	[358] = COMPAT(SYSNR_EXECVEAT),
+	[364] = COMPAT(SYSNR_ACCEPT), /* accept4 */
+};
+
+/* A call somebody may care for. */
+struct sysnr {
+	__u32 kind;
+	bool compat; /* 32-bit numbering and registers */
+	bool ptr32;  /* 32-bit pointers in memory: compat, or x32 */
+};
+
+static __always_inline bool sysnr_is_compat(void)
+{
+	if (pst_has_task_btf())
+		return pst_current_btf()->thread_info.status & TS_COMPAT;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), thread_info.status) & TS_COMPAT;
+}
+
+/* Fills ret_nr and returns true when the call is of some kind. Nearly always false after one compare and one
+ * load. */
+static __always_inline bool sysnr_classify(__u64 nr, struct sysnr *ret_nr)
+{
+	__u8 kinds;
+
+	if (nr >= SYSNR_MAX) {
+		if (!(nr & SYSNR_X32_BIT))
+			return false;
+		nr &= ~(__u64)SYSNR_X32_BIT;
+		ret_nr->compat = false;
+		ret_nr->ptr32 = true;
+		ret_nr->kind = nr == 520 ? SYSNR_EXECVE : nr == 545 ? SYSNR_EXECVEAT : SYSNR_NONE;
+		if (nr < SYSNR_MAX)
+			ret_nr->kind = sysnr_kinds[nr & (SYSNR_MAX - 1)] & 15;
+		return ret_nr->kind;
+	}
+	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
+	if (!kinds)
+		return false;
+	ret_nr->compat = ret_nr->ptr32 = sysnr_is_compat();
+	ret_nr->kind = ret_nr->compat ? kinds >> 4 : kinds & 15;
+	return ret_nr->kind;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The second rung of every sensor that would rather sit on a function's return:
+ * one program on sys_exit, where fentry and fexit cannot be had. Every system
+ * call of the host passes here, so what nobody wants leaves after a compare and a load.
+ */
+#include "bpf/lib/accept.bpf.h"
+#include "bpf/lib/cred.bpf.h"
+#include "bpf/lib/execfail.bpf.h"
+#include "bpf/lib/gate.bpf.h"
+#include "bpf/lib/sysnr.bpf.h"
+
+/* Which sensors this serves. cfg_cred needs `cred_enter` attached too, and before `sysexit`. */
+const volatile bool cfg_exec_failed = true;
+const volatile bool cfg_cred = true;
+const volatile bool cfg_accept = false;
+
+/*
+ * Credentials of the tasks that are inside a call that may change them, by the address of their task_struct:
+ * a thread that executes a file takes over its leader's tid on the way. LRU, since a task killed in the
+ * middle leaves its entry behind.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct pst_cred);
+} cred_calls SEC(".maps");
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(cred_enter, struct pt_regs *regs, long id)
+{
+	struct sysnr nr = {};
+	struct pst_cred c;
+	__u64 task;
+
+	if (!sysnr_classify(id, &nr) || nr.kind > SYSNR_CRED || pst_gate_closed())
+		return 0;
+	task = bpf_get_current_task();
+	pst_cred_current(&c);
+	bpf_map_update_elem(&cred_calls, &task, &c, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void sysexit_exec_failed(struct pt_regs *regs, struct sysnr nr, long ret)
+{
+	__u64 filename = regs->di, argv = regs->si;
+
+	if (nr.compat) {
+		filename = (__u32)(nr.kind == SYSNR_EXECVE ? regs->bx : regs->cx);
+		argv = (__u32)(nr.kind == SYSNR_EXECVE ? regs->cx : regs->dx);
+	} else if (nr.kind == SYSNR_EXECVEAT) {
+		filename = regs->si;
+		argv = regs->dx;
+	}
+	execfail_emit(EXECFAIL_SYSEXIT, ret, filename, argv, nr.ptr32 ? 4 : 8);
+}
+
+static __always_inline void sysexit_cred(struct sysnr nr, long ret)
+{
+	__u64 task = bpf_get_current_task();
+	struct pst_cred *before, after;
+	bool exec = nr.kind != SYSNR_CRED;
+
+	before = bpf_map_lookup_elem(&cred_calls, &task);
+	if (ret >= 0 && (before || !exec)) { /* setfsuid and setfsgid return the old id */
+		pst_cred_current(&after);
+		pst_cred_emit(before, &after, exec ? PST_CRED_DURING_EXEC : 0);
+	}
+	if (before)
+		bpf_map_delete_elem(&cred_calls, &task);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
+{
+	struct sysnr nr = {};
+
+	if (!sysnr_classify(regs->orig_ax, &nr) || pst_gate_closed())
+		return 0;
+	if (cfg_accept && nr.kind == SYSNR_ACCEPT)
+		pst_accept_exit(regs, ret);
+	if (cfg_exec_failed && nr.kind <= SYSNR_EXECVEAT && ret < 0)
+		sysexit_exec_failed(regs, nr, ret);
+	if (cfg_cred && nr.kind <= SYSNR_CRED)
+		sysexit_cred(nr, ret);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the steps against floods say of a packet. */
+#include "cli/ask.h"
+#include "cli/why_steps.h"
+#include "proto/base/cleanup.h"
+
+#define MS_NS 1000000ull
+
+void why_put_text(json_t *object, const char *key, const char *text)
+{
+	json_object_set_new(object, key, json_string(text));
+}
+
+void why_put_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+void why_put_bool(json_t *object, const char *key, bool is)
+{
+	json_object_set_new(object, key, json_boolean(is));
+}
+
+bool why_is_read(const struct pst_guard_why *w)
+{
+	return w->key.family && w->reason != PST_GUARD_TRUNCATED && w->reason != PST_GUARD_MALFORMED;
+}
+
+bool why_is_syn_reason(uint32_t reason)
+{
+	return reason == PST_GUARD_SYN_COOKIE || reason == PST_GUARD_SYN_LIMIT;
+}
+
+bool why_ran_dry(const struct pst_guard_why *w, enum pst_guard_event event)
+{
+	return w->dry >> (event - PST_GUARD_DRY_BLOCKED) & 1;
+}
+
+/* Blocked or bad in what stands before: the steps behind are not asked. */
+static bool came_to_signatures(const struct pst_guard_why *w)
+{
+	return why_is_read(w) && w->reason != PST_GUARD_BLOCKED && w->reason != PST_GUARD_BAD_FLAGS;
+}
+
+static bool is_exempt(const struct pst_guard_why *w)
+{
+	return w->block_generation && w->hit.kind == PST_BLOCK_ALLOWED;
+}
+
+json_t *why_flags(const struct pst_guard_why *w)
+{
+	bool asked = why_is_read(w) && w->reason != PST_GUARD_BLOCKED && w->key.protocol == IPPROTO_TCP &&
+		     !w->later_fragment;
+	bool bad = w->bad_flags >> (w->tcp_flags % PST_TCP_FLAGS) & 1;
+	json_t *o = json_object();
+
+	why_put_text(o, "state",
+		!w->bad_flags  ? "off"
+		: !asked       ? "not asked"
+		: is_exempt(w) ? "exempt"
+		: bad          ? "bad"
+			       : "good");
+	if (why_ran_dry(w, PST_GUARD_DRY_BAD_FLAGS))
+		why_put_bool(o, "dry", true);
+	return o;
+}
+
+/* Of the signature that counts in @counter: policyd's. */
+static void put_signature_name(json_t *o, const char *run_dir, uint32_t counter)
+{
+	PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
+	const json_t *row;
+	json_t *reply;
+	size_t i;
+	int e;
+
+	pst_mp_map(&request, 1);
+	pst_mp_str(&request, "op");
+	pst_mp_str(&request, "ddos");
+	reply = ask_call(run_dir, "policyd", &request, &e);
+	json_array_foreach(json_object_get(reply, "signatures"), i,
+		row) if (json_integer_value(json_array_get(row, 4)) == counter)
+		json_object_set(o, "name", json_array_get(row, 0));
+	if (!reply)
+		why_put_text(o, "unknown", ask_error(e));
+	else if (!json_object_get(o, "name"))
+		why_put_text(o, "unknown", "has other signatures by now");
+	json_decref(reply);
+}
+
+json_t *why_signatures(const char *run_dir, const struct pst_guard_why *w)
+{
+	bool matched = w->sig < PST_SIGS;
+	json_t *o = json_object();
+
+	why_put_text(o, "state",
+		!w->sig_generation       ? "off"
+		: !came_to_signatures(w) ? "not asked"
+		: is_exempt(w)           ? "exempt"
+		: matched                ? "matches"
+					 : "none matches");
+	if (!w->sig_generation)
+		return o;
+	why_put_number(o, "generation", w->sig_generation);
+	if (!matched)
+		return o;
+	if (w->reason != PST_GUARD_SIGNATURE)
+		why_put_bool(o, "dry", true);
+	put_signature_name(o, run_dir, w->sig);
+	return o;
+}
+
+static json_t *one_limit(const struct pst_guard_why *w, enum pst_limit i)
+{
+	uint64_t burst_ns = w->limits.ahead_us[i] * 1000ull;
+	uint64_t ahead_ns = w->until[i] > w->now_ns ? w->until[i] - w->now_ns : 0;
+	json_t *o = json_object();
+
+	why_put_number(o, "used_ms", ahead_ns / MS_NS);
+	why_put_number(o, "burst_ms", burst_ns / MS_NS);
+	why_put_number(o, "cost_us", w->cost[i] / 1000);
+	why_put_bool(o, "over", w->cost[i] && ahead_ns > burst_ns);
+	return o;
+}
+
+json_t *why_limits(const struct pst_guard_why *w)
+{
+	static const char *const names[PST_LIMITS] = {"packets", "bytes", "connections"};
+	json_t *o = json_object();
+	bool on = w->flags & PST_GUARD_LIMITS;
+
+	why_put_text(o, "state",
+		!on                                  ? "off"
+		: is_exempt(w)                       ? "exempt"
+		: w->source == PST_GUARD_SOURCE_NONE ? "not asked"
+		: w->source == PST_GUARD_SOURCE_FULL ? "no place"
+		: w->reason == PST_GUARD_RATE        ? "over"
+		: why_ran_dry(w, PST_GUARD_DRY_RATE) ? "over"
+						     : "within");
+	if (why_ran_dry(w, PST_GUARD_DRY_RATE))
+		why_put_bool(o, "dry", true);
+	if (w->source != PST_GUARD_SOURCE_KNOWN && w->source != PST_GUARD_SOURCE_NEW)
+		return o;
+	why_put_bool(o, "known", w->source == PST_GUARD_SOURCE_KNOWN);
+	for (int i = 0; i < PST_LIMITS; i++)
+		if (w->limits.cost_ns[i])
+			json_object_set_new(o, names[i], one_limit(w, (enum pst_limit)i));
+	return o;
+}
+
+json_t *why_syns(const struct pst_guard_why *w)
+{
+	static const char *const states[] = {"not asked", "below the rate", "above the rate"};
+	json_t *o = json_object();
+
+	why_put_text(o, "state",
+		!(w->flags & PST_GUARD_SYN)       ? "off"
+		: w->syn < PST_ARRAY_SIZE(states) ? states[w->syn]
+						  : "?");
+	if (why_is_syn_reason(w->reason))
+		why_put_text(
+			o, "action", w->reason == PST_GUARD_SYN_COOKIE ? "answer with a cookie" : "drop");
+	return o;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COLLECTOR_CONVERT_INTERNAL_H
+#define COLLECTOR_CONVERT_INTERNAL_H
+
+#include <string.h>
+
+#include "collector/convert.h"
+
+/* The prefix that every kind with a process shares (PST_WHO in schema.def). */
+static inline void convert_who(struct pst_val *v, const struct pst_task *t)
+{
+	v[PST_FORK_F_pid].u = t->pid;
+	v[PST_FORK_F_start_ns].u = t->start_ns;
+	v[PST_FORK_F_tid].u = t->tid;
+	v[PST_FORK_F_uid].u = t->uid;
+	v[PST_FORK_F_gid].u = t->gid;
+	v[PST_FORK_F_cgroup_id].u = t->cgroup_id;
+	v[PST_FORK_F_comm] = pst_val_str(t->comm, strnlen(t->comm, sizeof(t->comm)));
+}
+
+int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_buf *out);
+
+#endif

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/guardmaps.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "proto/abi/ct.h"
+#include "proto/abi/guard.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/log.h"
+
+#define TRIES 8 /* a writer that switches at every moment is none */
+
+struct size {
+	uint32_t entries, value_bytes;
+};
+
+static int size_of(int fd, struct size *ret_size)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	*ret_size = (struct size){0};
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return -errno;
+	*ret_size = (struct size){info.max_entries, info.value_size};
+	return 0;
+}
+
+static bool is_one(const char *name)
+{
+	return !strcmp(name, PST_MAP_GUARD) || !strcmp(name, PST_MAP_FW_LINES) ||
+	       !strcmp(name, PST_MAP_BLOCK_LINES);
+}
+
+bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *config, const char *name)
+{
+	const struct {
+		const char *name;
+		struct size size;
+	} wanted[] = {
+		{PST_MAP_GUARD, {1, sizeof(struct pst_guard)}},
+		{PST_MAP_FW_LINES, {2, (uint32_t)(config->firewall_memory / 2)}},
+		{PST_MAP_BLOCK_LINES,
+			{(uint32_t)(config->list_memory / sizeof(union pst_line)), sizeof(union pst_line)}},
+	};
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(wanted) && is_one(name); i++) {
+		PST_CLOSE int fd = pins_get(pins, PIN_MAPS, wanted[i].name);
+		struct size size;
+
+		if (fd >= 0 && !size_of(fd, &size) &&
+			(size.entries != wanted[i].size.entries ||
+				size.value_bytes != wanted[i].size.value_bytes))
+			return true;
+	}
+	return false;
+}
+
+/* A map's memory. */
+struct region {
+	char *p;
+	size_t bytes;
+};
+
+static void unmap(struct region *r)
+{
+	if (r->p)
+		munmap(r->p, r->bytes);
+}
+
+static int map_fd(int fd, struct region *ret)
+{
+	struct size size;
+	int r = size_of(fd, &size);
+	void *p;
+
+	if (r)
+		return r;
+	ret->bytes = (size_t)size.entries * size.value_bytes;
+	p = mmap(NULL, ret->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	ret->p = p;
+	return 0;
+}
+
+struct move {
+	struct region from, to;
+};
+
+static void move_done(struct move *m)
+{
+	unmap(&m->from);
+	unmap(&m->to);
+}
+
+/* 1: both are there; 0: the map is new or stays; -errno. */
+static int move_open(const struct pins *pins, const struct maps *maps, const char *name, struct move *m)
+{
+	const struct map_entry *made = maps_find(maps, name);
+	PST_CLOSE int pinned = made && made->staged ? pins_get(pins, PIN_MAPS, name) : -ENOENT;
+	int r;
+
+	if (pinned < 0)
+		return pinned == -ENOENT ? 0 : pinned;
+	r = map_fd(pinned, &m->from);
+	r = r ? r : map_fd(made->fd, &m->to);
+	return r ? r : m->from.p && m->to.p;
+}
+
+/* The half of @generation, while that is what @word says. 0; -E2BIG; -EAGAIN: it changed on the way. */
+static int move_half(const struct move *m, const __u64 *word, uint64_t generation)
+{
+	size_t from = m->from.bytes / 2, to = m->to.bytes / 2;
+
+	if (!generation)
+		return 0;
+	if (from > to || !m->from.p || !m->to.p)
+		return -E2BIG;
+	memcpy(m->to.p + (generation & 1) * to, m->from.p + (generation & 1) * from, from);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(word, __ATOMIC_RELAXED) == generation ? 0 : -EAGAIN;
+}
+
+/* The lines of one table and then its word, which alone makes them count. */
+static void move_table(const struct move *lines, const __u64 *from, __u64 *to, const char *what)
+{
+	uint64_t generation = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+	int r = -EAGAIN;
+
+	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+		generation = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+		r = move_half(lines, from, generation);
+	}
+	if (r)
+		pst_warn("the %s is off until policyd has written it anew: %s", what,
+			r == -E2BIG ? "its table became smaller" : "it changed too often");
+	else
+		__atomic_store_n(to, generation, __ATOMIC_RELEASE);
+}
+
+int guardmaps_take_over(const struct pins *pins, const struct maps *maps)
+{
+	PST_CLEANUP(move_done) struct move guard = {0}, firewall = {0}, lists = {0};
+	int r = move_open(pins, maps, PST_MAP_GUARD, &guard);
+
+	if (r <= 0 || !guard.from.p || !guard.to.p)
+		return r;
+	r = move_open(pins, maps, PST_MAP_FW_LINES, &firewall);
+	if (r > 0)
+		r = move_open(pins, maps, PST_MAP_BLOCK_LINES, &lists);
+	if (r <= 0)
+		return r;
+	const struct pst_guard *from = (const struct pst_guard *)guard.from.p;
+	struct pst_guard *to = (struct pst_guard *)guard.to.p;
+
+	memcpy(to, from, PST_MIN(guard.from.bytes, guard.to.bytes));
+	to->fw_generation = to->block_generation = 0;
+	move_table(&firewall, &from->fw_generation, &to->fw_generation, "firewall");
+	move_table(&lists, &from->block_generation, &to->block_generation, "allow and block list");
+	pst_warn("the guard's tables have another size: restart policyd, which writes the old ones");
+	return 0;
+}
+
+/* Made by this load in the place of one that is pinned. */
+static bool is_renewed(const struct pins *pins, const struct maps *maps, const char *name)
+{
+	const struct map_entry *made = maps_find(maps, name);
+
+	return made && made->staged && pins_exists(pins, PIN_MAPS, name);
+}
+
+int guardmaps_tell(const struct maps *maps, bool syn_cookies)
+{
+	const struct map_entry *guard = maps_find(maps, PST_MAP_GUARD);
+	PST_CLEANUP(unmap) struct region words = {0};
+	int r = guard ? map_fd(guard->fd, &words) : 0;
+
+	if (guard && !r)
+		__atomic_store_n(&((struct pst_guard *)words.p)->can,
+			syn_cookies ? PST_GUARD_CAN_SYN_COOKIES : 0, __ATOMIC_RELAXED);
+	return r;
+}
+
+int guardmaps_pick_up(const struct pins *pins, const struct maps *maps)
+{
+	const struct map_entry *guard = maps_find(maps, PST_MAP_GUARD);
+	PST_CLEANUP(unmap) struct region words = {0};
+	int r;
+
+	if (!guard || (!is_renewed(pins, maps, PST_MAP_CT) && !is_renewed(pins, maps, PST_MAP_CT_NEW)))
+		return 0;
+	r = map_fd(guard->fd, &words);
+	if (r)
+		return r;
+	struct pst_guard *g = (struct pst_guard *)words.p;
+
+	if (!(__atomic_load_n(&g->flags, __ATOMIC_RELAXED) & PST_GUARD_CT))
+		return 0;
+	__atomic_fetch_or(&g->flags, PST_GUARD_CT_LOOSE, __ATOMIC_RELEASE);
+	pst_info("the tables of connections are new: connections are picked up in their middle for a while");
+	return 0;
+}

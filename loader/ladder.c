@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/ladder.h"
+
+#include <stdio.h>
+#include <assert.h>
+#include <string.h>
+
+#include "loader/feature.h"
+#include "proto/abi/maps.h"
+#include "proto/base/cleanup.h"
+
+#define NEEDS(feature) (1u << (feature))
+static_assert(FEATURE_MAX <= 32, "needs is a word");
+
+const struct sensor sensors[SENSOR_MAX] = {
+	[SENSOR_PROCESS] = {"process", "fork, exec, exit",
+		{{"tp_btf", CAN_OBSERVE, 0,
+			{{"process", "process_fork", ATTACH_TRACE, false},
+				{"process", "process_exec", ATTACH_TRACE, false},
+				{"process", "process_exit", ATTACH_TRACE, false}},
+			{{0}}}}},
+	[SENSOR_EXEC_FAILED] = {"exec_failed", "exec that failed",
+		{{"fexit", CAN_OBSERVE, NEEDS(FEATURE_FEXIT),
+			 {{"execfail", "execfail_execve", ATTACH_TRACE, false},
+				 {"execfail", "execfail_execveat", ATTACH_TRACE, false},
+				 {"execfail32", "execfail32_execve", ATTACH_TRACE, true},
+				 {"execfail32", "execfail32_execveat", ATTACH_TRACE, true}},
+			 {{0}}},
+			{"sys_exit", CAN_OBSERVE, 0, {{"sysexit", "sysexit", ATTACH_TRACE, false}},
+				{{"sysexit", "cfg_exec_failed"}}}}},
+	[SENSOR_CRED] = {"cred", "change of credentials",
+		{{"fentry", CAN_OBSERVE, NEEDS(FEATURE_FENTRY),
+			 {{"cred", "cred_commit", ATTACH_TRACE, false}}, {{0}}},
+			{"sys_exit", CAN_OBSERVE, 0,
+				{{"sysexit", "cred_enter", ATTACH_TRACE, false},
+					{"sysexit", "sysexit", ATTACH_TRACE, false}},
+				{{"sysexit", "cfg_cred"}}}}},
+	[SENSOR_TCP] = {"tcp", "TCP connect, listen, close, retransmit, reset",
+		{{"tp_btf", CAN_OBSERVE, 0,
+			{{"socket", "socket_state", ATTACH_TRACE, false},
+				{"socket", "socket_retrans", ATTACH_TRACE, false},
+				{"socket", "reset_sent", ATTACH_TRACE, false},
+				{"socket", "reset_received", ATTACH_TRACE, false}},
+			{{0}}}}},
+	[SENSOR_ACCEPT] = {"accept", "TCP accept",
+		{{"fentry", CAN_OBSERVE, NEEDS(FEATURE_FENTRY),
+			 {{"accept", "accept_graft", ATTACH_TRACE, false}}, {{0}}},
+			{"sys_exit", CAN_OBSERVE, 0, {{"sysexit", "sysexit", ATTACH_TRACE, false}},
+				{{"sysexit", "cfg_accept"}}}}},
+	[SENSOR_UDP] = {"udp", "UDP traffic by socket and peer",
+		{{"cgroup", CAN_OBSERVE, NEEDS(FEATURE_CGROUP_SKB),
+			{{"udp", "udp_ingress", ATTACH_CGROUP, false},
+				{"udp", "udp_egress", ATTACH_CGROUP, false},
+				{"udp", "udp_bind4", ATTACH_CGROUP, false},
+				{"udp", "udp_bind6", ATTACH_CGROUP, false}},
+			{{0}}}}},
+	[SENSOR_DROPS] = {"drops", "dropped packets, with the kernel's reason",
+		{{"tp_btf", CAN_OBSERVE, 0, {{"socket", "packet_drop", ATTACH_TRACE, false}}, {{0}}}}},
+	[SENSOR_FLOWS] = {"flows", "flows, and packets by interface and protocol",
+		{{"tcx", CAN_OBSERVE, NEEDS(FEATURE_TCX),
+			 {{"flow", "flow_ingress", ATTACH_TC_IN, false},
+				 {"flow", "flow_egress", ATTACH_TC_OUT, false},
+				 {"flow", "flow_xdp", ATTACH_XDP, true}},
+			 {{0}}},
+			{"clsact", CAN_OBSERVE, 0,
+				{{"flow", "flow_ingress", ATTACH_TC_IN, false},
+					{"flow", "flow_egress", ATTACH_TC_OUT, false},
+					{"flow", "flow_xdp", ATTACH_XDP, true}},
+				{{0}}}}},
+	[SENSOR_SYSCALLS] = {"syscalls", "system calls by number and cgroup",
+		{{"raw_tp", CAN_OBSERVE, 0,
+			{{"syscalls", "syscalls_enter", ATTACH_TRACE, false},
+				{"syscalls", "syscalls_rmdir", ATTACH_TRACE, false}},
+			{{0}}}}},
+	[SENSOR_GUARD] = {"guard", "packets that rules and lists drop",
+		{{"xdp", CAN_OBSERVE | CAN_DENY, NEEDS(FEATURE_XDP),
+			 {{"guard", "guard_xdp", ATTACH_GUARD_XDP, false},
+				 {"guard", "guard_tc", ATTACH_GUARD_IN, false},
+				 {"guard", "guard_tc_egress", ATTACH_GUARD_OUT, false}},
+			 {{0}}},
+			{"tc", CAN_OBSERVE | CAN_DENY, 0,
+				{{"guard", "guard_tc", ATTACH_GUARD_IN, false},
+					{"guard", "guard_tc_egress", ATTACH_GUARD_OUT, false}},
+				{{0}}}}},
+};
+
+const struct iterator iterators[] = {
+	{PST_ITER_TASKS, "iters", "iter_tasks", NULL, "enricher", -1},
+	{PST_ITER_SYSCALLS, "iters", "iter_syscalls", PST_MAP_SYSCALLS, "exporter", SENSOR_SYSCALLS},
+	{PST_ITER_INTERFACES, "iters", "iter_interfaces", PST_MAP_IFACE_COUNTERS, "exporter", SENSOR_FLOWS},
+	{PST_ITER_PROGRAMS, "iters", "iter_programs", NULL, "exporter", -1},
+	{PST_ITER_MAPS, "iters", "iter_maps", NULL, "exporter", -1},
+};
+const size_t n_iterators = PST_ARRAY_SIZE(iterators);
+
+int ladder_rung_find(enum sensor_id sensor, const char *name)
+{
+	for (int i = 0; i < RUNGS_MAX && sensors[sensor].rungs[i].name; i++)
+		if (!strcmp(sensors[sensor].rungs[i].name, name))
+			return i;
+	return -1;
+}
+
+const char *ladder_can(unsigned can, char buf[CAN_TEXT_MAX])
+{
+	snprintf(buf, CAN_TEXT_MAX, "%s%s%s", can & CAN_OBSERVE ? "observe " : "",
+		can & CAN_DENY ? "deny " : "", can & CAN_KILL ? "kill " : "");
+	size_t n = strlen(buf);
+	if (n)
+		buf[n - 1] = '\0';
+	return buf;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything that one run of the loader holds. */
+#ifndef PST_LOADER_LOADER_H
+#define PST_LOADER_LOADER_H
+
+#include "loader/accounts.h"
+#include "loader/caps.h"
+#include "loader/config.h"
+#include "loader/feature.h"
+#include "loader/net.h"
+#include "loader/pins.h"
+#include "loader/plan.h"
+
+struct loader {
+	const struct pst_stage_desc *desc;
+	struct pst_common common;
+	struct loader_config config;
+	struct accounts accounts;
+	struct features features;
+	struct caps_level caps;
+	struct pins pins;
+	struct net net;
+	struct outcomes outcomes; /* of what is in force */
+	struct plan plan;         /* views outcomes and config */
+	int pins_lock, run_lock;
+	int cgroup_fd;
+	char cgroup_text[256];
+	int stats_fd; /* BPF run time statistics are on while it is open */
+	char stats_why[WHY_MAX];
+	bool force; /* load anew even when nothing changed */
+	bool serving;
+	uint64_t load_ns; /* how long the last apply took */
+};
+
+/* Locks, folders, mounts, accounts; then drops what is not needed any more. 0 or -errno after a log line. */
+int loader_prepare(struct loader *l);
+/* Brings the kernel to what the configuration says, in one step; on failure all stays as it was. 0 or -errno
+ * after a log line. */
+int loader_apply(struct loader *l);
+void loader_done(struct loader *l);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef POLICYD_CONFIG_H
+#define POLICYD_CONFIG_H
+
+#include <stdint.h>
+
+#include "proto/base/stage.h"
+
+struct config {
+	struct pst_common common;
+	struct pst_strs rules;                           /* files and folders (of *.yaml), in this order */
+	bool drop_truncated, drop_malformed, drop_no_ip; /* packets that no rule is asked about */
+	uint64_t limit_packets, limit_bytes, limit_connections; /* of a source, a second; 0: no limit */
+	uint64_t limit_burst_ns;
+	uint64_t syn_rate, syn_burst_ns, syn_mss; /* of all sources together; 0: no limit */
+	bool syn_cookies;
+	struct pst_strs syn_ports;
+	int ddos_lists, ddos_limits; /* 0: count, 1: drop */
+	char *ddos_signatures;       /* their file */
+	int ddos_amplification;      /* enum ddos_action */
+	uint64_t detect_packets, detect_quiet_ns;
+	int ddos_flags; /* enum ddos_action */
+	uint64_t retention_bytes;
+	char *firewall; /* its file; NULL: the default, if it is there */
+	struct pst_strs allow, block;
+};
+
+extern const struct pst_stage_desc policyd_desc;
+extern struct config policyd_config;
+/* The paths in force: the configured ones or the default. */
+const struct pst_strs *config_rules(const struct config *config);
+/* Whether somebody named the rules: then a path that is not there is an error, the default folder may be
+ * missing. */
+bool config_rules_named(const struct config *config);
+
+/* 0, or -EINVAL with the place of what is wrong. */
+int config_check_ports(struct pst_conf_ctx *ctx, const struct pst_node *section);
+
+struct guard_config;
+/* What the guard is made from, with defaults filled in. */
+void config_guard(const struct config *config, struct guard_config *ret_guard);
+/* Its files, there or not. */
+const struct pst_strs *config_firewall_file(const struct config *config);
+const struct pst_strs *config_list_files(const struct config *config);
+const struct pst_strs *config_signatures_file(const struct config *config);
+
+#endif

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause OR Apache-2.0 */
+/*
+ * The guard's tables: what policyd writes into mapped arrays and the packet programs look up.
+ * docs/design/guard.md says why they look so.
+ *
+ * A table is an array of lines of 64 bytes in two halves; the low bit of the generation word says which half
+ * is in force. All positions in a table are line numbers within its half, and a program masks every one of
+ * them: whatever a table holds, a lookup stays inside it and ends.
+ */
+#ifndef PST_ABI_GUARD_H
+#define PST_ABI_GUARD_H
+
+#include "proto/abi/ct.h"
+#include "proto/abi/records.h"
+#include "proto/abi/types.h"
+
+union pst_line {
+	__u64 u64[8];
+	__u32 u32[16];
+	__u16 u16[32];
+};
+static_assert(sizeof(union pst_line) == 64, "abi");
+
+/* Map names, as in maps.h. */
+#define PST_MAP_GUARD       "guard"       /* array of one struct pst_guard; mapped rw by policyd */
+#define PST_MAP_FW_LINES    "fw_lines"    /* array of union pst_line, two halves; mapped rw by policyd */
+#define PST_MAP_BLOCK_LINES "block_lines" /* array of union pst_line, both halves; mapped rw by policyd */
+#define PST_MAP_FW_CACHE    "fw_cache"    /* array of the programs' verdicts, one value a CPU; theirs alone */
+#define PST_MAP_SRC_RATES   "src_rates"   /* array of sets of sources, the programs' alone */
+#define PST_MAP_GUARD_SIGS  "guard_sigs"  /* array of struct pst_sigs, both halves; mapped rw by policyd */
+#define PST_MAP_GUARD_COUNTS                                                                                 \
+	"guard_counts" /* array of struct pst_guard_counts, one a CPU; mapped rw by policyd */
+
+enum pst_limit {
+	PST_LIMIT_PACKETS = 0,
+	PST_LIMIT_BYTES,
+	PST_LIMIT_CONNECTIONS, /* SYNs without ACK */
+	PST_LIMITS,
+};
+
+#define PST_SRC_WAYS 2 /* sources in a set of `src_rates` */
+
+/*
+ * What one source may send: an IPv4 address, or 64 bits of an IPv6 address. Each packet, KiB and connection
+ * takes its time (a second divided by the rate), and a source may be so far ahead of the clock. The clock
+ * goes in jiffies, so less than 20 ms ahead is too little.
+ */
+struct pst_guard_limits {
+	__u32 cost_ns[PST_LIMITS];  /* 0: no limit */
+	__u32 ahead_us[PST_LIMITS]; /* the burst */
+	/* likewise of the SYNs of all sources together */
+	__u32 syn_cost_ns;
+	__u32 syn_ahead_us;
+	__u32 syn_mss; /* that an answer with a cookie names, over IPv4; over IPv6 it is 20 less */
+	__u32 pad[7];
+};
+static_assert(sizeof(struct pst_guard_limits) == 64, "abi");
+
+#define PST_GUARD_PORT_WORDS 1024
+
+/* What policyd tells the programs; each word is one store. */
+struct pst_guard {
+	__u64 fw_generation;    /* its low bit: the half of `fw_lines` in force; 0: no firewall */
+	__u64 block_generation; /* likewise of `block_lines`; 0: no allow and block list */
+	/* policyd's own: the last numbers that it gave; none comes twice, also after "no firewall" */
+	__u64 fw_last;
+	__u64 block_last;
+	__u64 flags;     /* PST_GUARD_CT etc. */
+	__u64 bad_flags; /* bit n: what has n in the lower six bits of its TCP flags is bad; 0: not looked at
+			  */
+	__u64 sig_generation; /* as fw_generation, of `guard_sigs` */
+	__u64 can;            /* PST_GUARD_CAN_*: the loader's, of the programs on this kernel */
+	struct pst_guard_limits limits;
+	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
+						*/
+};
+static_assert(sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS, "abi");
+
+#define PST_GUARD_CAN_SYN_COOKIES 1
+
+#define PST_GUARD_CT             1  /* connections are tracked: rules name their state */
+#define PST_GUARD_CT_LOOSE       2  /* a segment that no connection explains begins one: after the start */
+#define PST_GUARD_LIMITS         4  /* the limits are looked at */
+#define PST_GUARD_DROP_TRUNCATED 8  /* what of it cannot be read is dropped */
+#define PST_GUARD_DROP_MALFORMED 16 /* and what contradicts itself */
+#define PST_GUARD_DROP_NO_IP     32 /* and what is neither IPv4 nor IPv6 */
+/* Dry runs: what such a step would drop is counted as its event and goes on. */
+#define PST_GUARD_DRY_LISTS   (1 << 6)
+#define PST_GUARD_DRY_LIMITS  (1 << 7)
+#define PST_GUARD_DRY_FLAGS   (1 << 8)
+#define PST_GUARD_SYN         (1 << 16) /* SYNs above the rate of all are not let through */
+#define PST_GUARD_SYN_COOKIES (1 << 17) /* but answered, when somebody listens */
+#define PST_GUARD_SYN_PORTS   (1 << 18) /* those to `syn_ports`, whoever listens */
+
+#define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
+
+struct pst_guard_count {
+	__u64 packets;
+	__u64 bytes; /* of the frame */
+};
+
+/* Why a packet passed or was dropped. */
+enum pst_guard_reason {
+	PST_GUARD_OFF = 0,     /* no step is switched on: passed */
+	PST_GUARD_PASSED,      /* no step that is on drops it */
+	PST_GUARD_BLOCKED,     /* its source is on the block list: dropped */
+	PST_GUARD_TRUNCATED,   /* a header ends behind the packet's end: as its flag says */
+	PST_GUARD_MALFORMED,   /* a header contradicts itself: likewise */
+	PST_GUARD_FW_ACCEPT,   /* a rule accepts */
+	PST_GUARD_FW_DROP,     /* a rule drops */
+	PST_GUARD_FW_REJECT,   /* a rule rejects; at XDP that is a drop without an answer */
+	PST_GUARD_FW_POLICY,   /* no rule says: the policy accepts */
+	PST_GUARD_FW_NO_MATCH, /* no rule says: the policy drops */
+	PST_GUARD_RATE,        /* its source is over a limit: dropped */
+	PST_GUARD_NO_IP,       /* neither IPv4 nor IPv6, as ARP: as its flag says; no rule is asked */
+	PST_GUARD_BAD_FLAGS,   /* TCP flags that no stack sends: dropped */
+	PST_GUARD_SIGNATURE,   /* a signature matches: dropped */
+	PST_GUARD_SYN_COOKIE,  /* a SYN above the rate of all: answered with a cookie */
+	PST_GUARD_SYN_LIMIT,   /* likewise, and dropped */
+	PST_GUARD_REASONS,
+};
+
+#define PST_GUARD_REASONS_ROOM 64
+
+/* Counted beside the reasons: what tracking and limits did with their tables, and what steps that run dry
+ * would have dropped. */
+enum pst_guard_event {
+	PST_GUARD_CT_BEGUN = 48,
+	PST_GUARD_CT_CONFIRMED, /* by both sides, and moved to where no flood of beginnings reaches */
+	PST_GUARD_CT_EVICTED,   /* gave way to another one before its time */
+	PST_GUARD_CT_FULL,      /* not kept: no room and none that may give way */
+	PST_GUARD_RATE_FULL,    /* no place for a source: its packet was not limited */
+	PST_GUARD_DRY_BLOCKED,  /* by the lists */
+	PST_GUARD_DRY_RATE,     /* by a limit; it took nothing of its source's share */
+	PST_GUARD_DRY_BAD_FLAGS,
+	PST_GUARD_DRY_SIGNATURE,
+	PST_GUARD_EVENTS,
+};
+static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
+
+#define PST_SIGS        64
+#define PST_FW_COUNTERS 16256 /* more than PST_FW_RULES_MAX: rules that go count while others come */
+
+/*
+ * Of one CPU, which alone adds to it by plain stores. policyd sets a rule's place to 0 before a new rule
+ * counts there, and else only reads.
+ */
+struct pst_guard_counts {
+	struct pst_guard_count reason[PST_GUARD_REASONS_ROOM]; /* by enum pst_guard_reason, pst_guard_event */
+	struct pst_guard_count rule[PST_FW_COUNTERS];          /* by pst_fw_entry.counter */
+	struct pst_guard_count sig[PST_SIGS];                  /* by pst_sig.counter */
+};
+static_assert(sizeof(struct pst_guard_counts) == 1 << 18, "abi");
+
+/*
+ * Signatures of floods. What a packet may match is known from three words, one by its protocol and one by
+ * each of its ports, which are and-ed: bit n stands for signature n. These alone are looked at, the lowest
+ * first. The payload is what follows the ports, of TCP the header, of ICMP the checksum.
+ */
+struct pst_sig {
+	__u16 sport[2]; /* first and last */
+	__u16 dport[2];
+	__u16 len[2]; /* of the payload */
+	__u16 offset; /* in the payload, of what is compared */
+	__u8 protocol;
+	__u8 flags;   /* PST_SIG_* */
+	__u8 need;    /* bytes that are compared; 0: none, 16 at most */
+	__u8 counter; /* its place in pst_guard_counts.sig */
+	__u8 pad[6];
+	__u64 mask[2]; /* as they lie in the packet */
+	__u64 value[2];
+	__u64 id; /* policyd's own: whose counter it is */
+};
+static_assert(sizeof(struct pst_sig) == 64, "abi");
+
+#define PST_SIG_DROP    1 /* else it counts, and the packet goes on */
+#define PST_SIG_UNASKED 2 /* not what the host asked for, as far as connections are tracked */
+#define PST_SIG_BYTES   16
+
+#define PST_SIG_PORTS 128 /* words by port: its lower bits say which */
+
+enum pst_sig_protocol {
+	PST_SIG_TCP = 0,
+	PST_SIG_UDP,
+	PST_SIG_ICMP /* and ICMPv6 */,
+	PST_SIG_OTHER,
+	PST_SIG_PROTOCOLS
+};
+
+/* A half. */
+struct pst_sigs {
+	__u64 protocol[PST_SIG_PROTOCOLS];
+	__u64 last; /* of the first half, policyd's own: the last generation that it gave */
+	__u64 pad[3];
+	__u64 sport[PST_SIG_PORTS];
+	__u64 dport[PST_SIG_PORTS];
+	struct pst_sig sig[PST_SIGS];
+	__u64 pad2[248];
+};
+static_assert(sizeof(struct pst_sigs) == 8192, "abi");
+
+/*
+ * Stride trees: from a key of 16-bit strides to a value, an interval map. An entry is a value (bit 31 clear)
+ * or leads to a node, which splits one stride. Nodes hold the starts of the intervals and an entry for each:
+ * either the value, or where the next stride goes on.
+ */
+#define PST_STRIDE_NODE 0x80000000u
+#define PST_STRIDE_KIND 0x60000000u
+/* up to 8 intervals in one line: 7 starts, and in its second half 8 entries */
+#define PST_STRIDE_TINY 0x00000000u
+/* up to 32: a line of 31 starts, two of entries */
+#define PST_STRIDE_SMALL 0x60000000u
+/* up to 1,024: a line of 31 starts, then 32 small nodes */
+#define PST_STRIDE_LARGE 0x20000000u
+/* an entry for each of the 65,536 values */
+#define PST_STRIDE_DENSE 0x40000000u
+
+#define PST_STRIDE_LINE       0x1fffffffu
+#define PST_STRIDE_TINY_FAN   8
+#define PST_STRIDE_FAN        32
+#define PST_STRIDE_SMALL_SIZE 3 /* lines */
+#define PST_STRIDE_LARGE_SIZE (1 + PST_STRIDE_FAN * PST_STRIDE_SMALL_SIZE)
+#define PST_STRIDE_DENSE_SIZE 4096
+#define PST_STRIDES_MAX       8 /* of a key: an IPv6 address */
+
+/*
+ * Firewall. Each field of a packet that rules look at (a dimension) has a stride tree that yields its class:
+ * the line of a bit vector over the rules, the first rule lowest, in chunks of one line: a summary (bit n:
+ * chunk n is not empty) and a reference for each chunk. The first rule that a packet matches is the lowest
+ * bit that the vectors of all its classes share.
+ */
+#define PST_FW_CHUNK_RULES 512
+#define PST_FW_CHUNKS_MAX  31
+#define PST_FW_RULES_MAX   (PST_FW_CHUNKS_MAX * PST_FW_CHUNK_RULES)
+#define PST_FW_NEXT_MAX    64 /* rules that only count, log or mark: a packet may match all of them */
+#define PST_FW_ROOTS       3
+#define PST_FW_REF_LINE    0x00ffffffu
+#define PST_FW_REF_WORDS   24 /* from this bit on: which of the chunk's 8 words are not zero */
+
+enum pst_fw_dim {
+	PST_FW_SADDR = 0, /* roots: IPv4 (2 strides), IPv6 (8), neither */
+	PST_FW_DADDR,
+	PST_FW_SPORT, /* roots: has ports, has none */
+	PST_FW_DPORT,
+	PST_FW_PROTO, /* protocol, with PST_FW_PROTO_6 for IPv6, or PST_FW_PROTO_OTHER */
+	PST_FW_L4,    /* roots: TCP (flags), ICMP and ICMPv6 (type << 8 | code), others */
+	PST_FW_STATE, /* enum pst_ct_state */
+	PST_FW_DSCP,  /* roots: IP, no IP */
+	PST_FW_VLAN,  /* id of the outer tag; roots: tagged, untagged */
+	PST_FW_IFACE, /* index, 2 strides */
+	PST_FW_DIMS,
+};
+
+#define PST_FW_PROTO_6     256
+#define PST_FW_PROTO_OTHER 512 /* no IP */
+
+enum pst_ct_state {
+	PST_CT_UNTRACKED = 0,
+	PST_CT_NEW,
+	PST_CT_ESTABLISHED,
+	PST_CT_RELATED,
+	PST_CT_INVALID,
+	PST_CT_STATES,
+};
+
+/* Line 0 of a half, then its dimensions. */
+struct pst_fw_head {
+	__u32 n_rules;
+	__u32 n_chunks;
+	__u32 used;   /* bit n: dimension n is looked at */
+	__u32 rules;  /* line of the first struct pst_fw_entry */
+	__u32 policy; /* enum pst_fw_action when no rule says */
+	__u32 generation;
+	__u32 pad[10];
+};
+static_assert(sizeof(struct pst_fw_head) == 64, "abi");
+
+struct pst_fw_dim_head {
+	__u32 root[PST_FW_ROOTS]; /* stride entries; values are lines of classes */
+	__u32 pad;
+};
+static_assert(sizeof(struct pst_fw_dim_head) == 16, "abi");
+
+#define PST_FW_DIM_LINE    1 /* dimension n: line 1 + n / 4 */
+#define PST_FW_DIMS_A_LINE 4
+#define PST_FW_FIRST_LINE  (PST_FW_DIM_LINE + (PST_FW_DIMS + PST_FW_DIMS_A_LINE - 1) / PST_FW_DIMS_A_LINE)
+
+enum pst_fw_action {
+	PST_FW_ACCEPT = 0,
+	PST_FW_DROP,
+	PST_FW_REJECT, /* at XDP: dropped, with its own reason */
+	PST_FW_NEXT,   /* says nothing: the next rule that matches does */
+	PST_FW_ACTIONS,
+};
+
+#define PST_FW_LOG  0x100 /* flags beside the action */
+#define PST_FW_MARK 0x200
+
+/* What a rule does; in the order of the rules, four a line. */
+struct pst_fw_entry {
+	__u32 action;  /* enum pst_fw_action | flags */
+	__u32 counter; /* its place in pst_guard_counts.rule */
+	__u32 mark;
+	__u32 id; /* for people: the rule's number in the source */
+};
+static_assert(sizeof(struct pst_fw_entry) == 16, "abi");
+#define PST_FW_ENTRIES_A_LINE 4
+
+/* What rules see of a packet. */
+struct pst_fw_packet {
+	__u8 addr[2][16]; /* source, destination; IPv4 as ::ffff:a.b.c.d */
+	__u16 key[PST_FW_DIMS];
+	__u8 root[PST_FW_DIMS];
+	__u16 pad;
+	__u32 ifindex;
+	__u32 pad2;
+};
+
+/*
+ * Address lists (block and allow). Single addresses lie in buckets of one line: their place is a keyed hash,
+ * so that nobody who can get addresses into a list can choose those that share a bucket. What its bucket has
+ * no room for goes one bucket on, or two from there, or three from there and so on, so that full buckets do
+ * not run together; and the bucket says how many steps its addresses went. Prefixes of both lists and the
+ * addresses of the allow list lie in stride trees (IPv4: 2 strides, IPv6: 8), whose values say where a record
+ * is: its line times 8 and its word, or 0. An entry matches while its expiry is above the present second of
+ * CLOCK_BOOTTIME; a slot whose expiry has passed is free.
+ *
+ * IPv4 bucket: 7 words of address << 32 | expiry, then a word of their reasons (a byte each) and, in its
+ * highest byte, how far addresses of this bucket went. IPv6 bucket: 3 times two words of address, 3 half
+ * words of expiry, a half word of 3 reasons and how far. Record: reason << 40 | prefix length << 32 | expiry.
+ */
+#define PST_BLOCK_SLOTS_4   7
+#define PST_BLOCK_SLOTS_6   3
+#define PST_BLOCK_EXPIRES_6 12 /* u32: expiry of slot 0 */
+#define PST_BLOCK_MORE_4    7  /* u64: reasons and how far */
+#define PST_BLOCK_MORE_6    15 /* u32 */
+#define PST_BLOCK_FAR_4     56 /* from this bit on */
+#define PST_BLOCK_FAR_6     24
+#define PST_BLOCK_FAR_MAX   31
+#define PST_BLOCK_NEVER     0xffffffffu /* an expiry that never comes */
+
+/* Line 0 of a half. */
+struct pst_block_head {
+	__u64 seed[3]; /* secret; the last two odd */
+	__u32 generation;
+	__u32 entries;  /* when it was built */
+	__u32 bucket_4; /* line of the first IPv4 bucket, and how many there are */
+	__u32 buckets_4;
+	__u32 bucket_6;
+	__u32 buckets_6;
+	__u32 allow[2]; /* stride entries: IPv4, IPv6 */
+	__u32 block[2];
+};
+static_assert(sizeof(struct pst_block_head) == 64, "abi");
+
+enum pst_block_kind {
+	PST_BLOCK_NONE = 0, /* on no list */
+	PST_BLOCK_ALLOWED,  /* on the allow list */
+	PST_BLOCK_ADDRESS,  /* blocked by itself */
+	PST_BLOCK_PREFIX,   /* blocked as part of a prefix */
+};
+
+/* What an address matched. The prefix is the address's first @len bits. */
+struct pst_block_hit {
+	__u32 expires; /* second of CLOCK_BOOTTIME, or PST_BLOCK_NEVER */
+	__u8 kind;     /* enum pst_block_kind */
+	__u8 len;
+	__u8 reason; /* place in the table of texts; 0: none was given */
+	__u8 pad;
+};
+static_assert(sizeof(struct pst_block_hit) == 8, "abi");
+
+/*
+ * A trial: what the programs would do to a packet, for `penstock why`. The loader arms the one entry, runs an
+ * attached program by BPF_PROG_TEST_RUN and reads what it noted. In such a run the packet comes in over the
+ * loopback interface, where the guard never is, so no real packet is taken for one. A trial changes nothing
+ * but this entry: where it would move on a connection or a source's share, it does so to a copy here.
+ */
+#define PST_MAP_GUARD_WHY     "guard_why" /* array of one struct pst_guard_why; the loader's */
+#define PST_GUARD_WHY_IFINDEX 1
+
+enum pst_guard_why_state {
+	PST_GUARD_WHY_NONE = 0, /* did not run */
+	PST_GUARD_WHY_DONE,
+	PST_GUARD_WHY_DISTURBED, /* a real packet came in between: nothing here is to be believed */
+};
+
+enum pst_guard_why_source {
+	PST_GUARD_SOURCE_NONE = 0, /* limits were not looked at */
+	PST_GUARD_SOURCE_KNOWN,    /* has a place in `src_rates` */
+	PST_GUARD_SOURCE_NEW,      /* would take a free one */
+	PST_GUARD_SOURCE_FULL,     /* finds none: is not limited */
+};
+
+#define PST_GUARD_WHY_PASSED 16 /* rules on the way that are named */
+#define PST_GUARD_WHY_TAGGED 0x10000
+
+/* What becomes of its connection when the packet passes. */
+enum pst_guard_why_then {
+	PST_GUARD_WHY_STAYS = 0,
+	PST_GUARD_WHY_BEGINS,
+	PST_GUARD_WHY_IS_CONFIRMED,
+	PST_GUARD_WHY_GOES_ON,
+};
+
+/* Of the rate of all SYNs. */
+enum pst_guard_why_syn {
+	PST_GUARD_WHY_SYN_NONE = 0, /* not asked */
+	PST_GUARD_WHY_SYN_WITHIN,
+	PST_GUARD_WHY_SYN_OVER,
+};
+
+struct pst_guard_why {
+	/* the loader's */
+	__u32 armed;
+	__u32 ifindex; /* by which the packet is to come in */
+	/* the programs' */
+	__u32 state;         /* enum pst_guard_why_state */
+	__u32 reason;        /* enum pst_guard_reason */
+	__u64 fw_generation; /* 0, of this and the next: that step is off */
+	__u64 block_generation;
+	__u64 flags;             /* PST_GUARD_CT etc. */
+	__u64 now_ns;            /* CLOCK_BOOTTIME; 0: no step asked for the time */
+	struct pst_flow_key key; /* what the parser read; family 0: no IP */
+	__u32 tcp_flags;
+	__u32 later_fragment;
+	struct pst_block_hit hit; /* the source's */
+	/* limits */
+	__u32 source; /* enum pst_guard_why_source */
+	__u32 pad;
+	__u64 until[PST_LIMITS]; /* up to when the source has used its share */
+	__u64 cost[PST_LIMITS];  /* of this packet, in ns */
+	struct pst_guard_limits limits;
+	__u64 moved[1 + PST_LIMITS]; /* the copy that is moved on */
+	/* connections */
+	__u32 ct_state;            /* enum pst_ct_state */
+	__u32 ct_found;            /* bit 0: in `ct`, bit 1: in `ct_new` */
+	struct pst_ct_entry ct[2]; /* as found */
+	__u32 ct_then;             /* enum pst_guard_why_then */
+	/* rules */
+	__u32 vlan; /* PST_GUARD_WHY_TAGGED | id */
+	__u32 dscp;
+	__u32 cached;              /* the verdict was kept from an earlier packet */
+	__u32 verdict;             /* counter << 16 | action; 0xffff0000: the policy's */
+	__u32 rule;                /* its place in the order; all bits set: none takes it */
+	struct pst_fw_entry entry; /* what that one does */
+	__u32 n_passed;            /* rules on the way that only count */
+	/* floods */
+	__u32 syn; /* enum pst_guard_why_syn */
+	__u64 bad_flags;
+	__u64 sig_generation; /* 0: off */
+	__u32 dry;            /* bit n: what would drop it but runs dry has event PST_GUARD_DRY_BLOCKED + n */
+	__u32 sig;            /* counter of the last signature that matched; PST_SIGS: none */
+	__u32 passed[PST_GUARD_WHY_PASSED]; /* their ids */
+};
+static_assert(sizeof(struct pst_guard_why) % 8 == 0, "abi");
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause OR Apache-2.0 */
+/*
+ * Records: what the kernel programs put into the ring buffers, and what the
+ * record file of `penstock-collector --record` holds, byte for byte.
+ *
+ * Host byte order, 8-byte aligned, never packed. A record starts with struct
+ * pst_rec; `size` is the whole record with its variable tail. Every byte is
+ * written by the producer (no kernel memory leaks through padding).
+ * Ids only grow; a retired number stays reserved.
+ */
+#ifndef PST_ABI_RECORDS_H
+#define PST_ABI_RECORDS_H
+
+#include "proto/abi/types.h"
+
+#define PST_COMM_LEN   16
+#define PST_PATH_MAX   4096  /* longest path a record can carry */
+#define PST_ARGV_MAX   4096  /* bytes of argv kept whole */
+#define PST_CWD_MAX    1024  /* working directory */
+#define PST_REC_MAX    12288 /* no record is longer */
+#define PST_PATH_DEPTH 64    /* components walked before PST_EXEC_PATH_CUT */
+
+/* The classes of record. Each has its own ring, so that a flood of one cannot starve another. */
+enum pst_class {
+	PST_CLASS_PROCESS = 0,
+	PST_CLASS_NET = 1,
+	PST_CLASS_FLOW = 2, /* flows evicted from the flow table before the collector saw their end */
+	PST_CLASS_MAX = 3,
+};
+
+enum pst_rec_kind {
+	PST_REC_FORK = 1,
+	PST_REC_EXEC = 2,
+	PST_REC_EXEC_FAILED = 3,
+	PST_REC_EXIT = 4,
+	PST_REC_CRED = 5,
+
+	PST_REC_TCP_CONNECT = 16, /* outcome of an active open */
+	PST_REC_TCP_ACCEPT = 17,
+	PST_REC_TCP_LISTEN = 18,
+	PST_REC_TCP_CLOSE = 19,
+	PST_REC_TCP_RETRANSMIT = 20,
+	PST_REC_TCP_RESET = 21,   /* direction in struct pst_rec_sock.dir */
+	PST_REC_DROP = 22,        /* packet freed by the kernel with a reason */
+	PST_REC_UDP_EVICTED = 23, /* struct pst_rec_udp: evicted by the kernel program */
+	PST_REC_UDP_READ =
+		24, /* struct pst_rec_udp: made by the collector when it reads a slot, for recordings */
+
+	PST_REC_FLOW_EVICTED = 32, /* struct pst_rec_flow: evicted by the kernel program */
+	PST_REC_FLOW_READ =
+		33, /* struct pst_rec_flow: made by the collector when it reads a slot, for recordings */
+};
+
+/* Head of every record. */
+struct pst_rec {
+	__u16 kind;  /* enum pst_rec_kind */
+	__u16 flags; /* per kind */
+	__u32 size;  /* bytes, head included, multiple of 8 */
+	__u64 ts_ns; /* CLOCK_BOOTTIME */
+};
+static_assert(sizeof(struct pst_rec) == 16, "abi");
+
+/* Who did it. All zero when the kernel ran it with no process of interest (softirq, unknown owner). */
+struct pst_task {
+	__u64 start_ns; /* CLOCK_BOOTTIME start of the thread group leader: (pid, start_ns) names a process */
+	__u64 cgroup_id; /* cgroup v2 id (inode of its folder) */
+	__u32 pid;       /* thread group, as the initial pid namespace counts */
+	__u32 tid;
+	__u32 uid;
+	__u32 gid;
+	char comm[PST_COMM_LEN];
+};
+static_assert(sizeof(struct pst_task) == 48, "abi");
+
+/* ---- process class ---- */
+
+/* Inode numbers of a process's namespaces. */
+struct pst_ns {
+	__u32 mnt, pid, net, user, uts, ipc, cgroup, time;
+};
+
+struct pst_rec_fork {
+	struct pst_rec h;
+	struct pst_task parent; /* parent.tid is the thread that called clone */
+	__u64 child_start_ns;
+	__u32 child_pid;
+	__u32 clone_flags; /* those that can be told from parent and child: docs/design/kernel.md */
+	__u64 child_cgroup_id;
+};
+
+enum pst_exec_flags {
+	PST_EXEC_ARGV_CUT = 1 << 0, /* argv was longer than PST_ARGV_MAX */
+	PST_EXEC_PATH_CUT = 1 << 1, /* the path lost its head (too deep or long), or the filename its end */
+	PST_EXEC_CWD_CUT = 1 << 2,  /* its head is missing */
+	PST_EXEC_MEMFD = 1 << 3,
+	PST_EXEC_UNLINKED = 1 << 4,   /* the file has no name any more */
+	PST_EXEC_UPPER = 1 << 5,      /* from the writable layer of an overlay: not in the image */
+	PST_EXEC_ARGV_FAULT = 1 << 6, /* argv could not be read (paged out) */
+	PST_EXEC_SETID = 1 << 7,      /* set-user-ID, set-group-ID or file capabilities took effect */
+};
+
+/* Tail: filename[filename_len] path[path_len] cwd[cwd_len] argv[argv_len] (no NUL at the ends; argv is
+ * NUL-separated as in /proc/PID/cmdline), padded with zeros to 8. */
+struct pst_rec_exec {
+	struct pst_rec h;
+	struct pst_task task;
+	struct pst_ns ns;
+	__u64 exe_ino;
+	__u64 cap_effective;
+	__u64 parent_start_ns;
+	__u32 exe_dev; /* kernel dev_t: major << 20 | minor */
+	__u32 parent_pid;
+	__u32 loginuid; /* 0xffffffff: not set */
+	__u32 euid;
+	__u32 tty;          /* dev_t as above, 0: none */
+	__u16 filename_len; /* as given to execve */
+	__u16 path_len;     /* resolved by the kernel */
+	__u16 cwd_len;
+	__u16 argv_len;
+	__u32 argc; /* 0 if unknown */
+};
+
+/* Tail: filename[filename_len] argv[argv_len], as above; h.flags: PST_EXEC_ARGV_CUT, PST_EXEC_ARGV_FAULT. */
+struct pst_rec_exec_failed {
+	struct pst_rec h;
+	struct pst_task task;
+	__s32 error; /* positive errno */
+	__u16 filename_len;
+	__u16 argv_len;
+};
+
+struct pst_rec_exit {
+	struct pst_rec h;
+	struct pst_task task;
+	__u64 run_ns; /* since start_ns */
+	__u64 utime_ns, stime_ns;
+	__u32 code;   /* exit status 0..255 */
+	__u32 signal; /* 0: exited by itself */
+	__u32 core;   /* core dumped */
+	__u32 parent_pid;
+};
+
+struct pst_cred {
+	__u32 uid, euid, suid, fsuid;
+	__u32 gid, egid, sgid, fsgid;
+	__u64 cap_effective, cap_permitted;
+};
+
+enum pst_cred_flags {
+	PST_CRED_DURING_EXEC = 1 << 0,    /* a set-user-ID, set-group-ID or capable file was executed */
+	PST_CRED_BEFORE_UNKNOWN = 1 << 1, /* before is zero: the call had begun before the sensor did */
+};
+
+struct pst_rec_cred {
+	struct pst_rec h;
+	struct pst_task task;
+	struct pst_cred before, after;
+};
+
+/* ---- net class ---- */
+
+enum pst_dir { PST_DIR_NONE = 0, PST_DIR_IN = 1, PST_DIR_OUT = 2 };
+
+/* Both ends of a socket; local first. IPv4 addresses are IPv4-mapped (::ffff:a.b.c.d) in network order. */
+struct pst_ends {
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u16 lport; /* host byte order */
+	__u16 rport;
+	__u16 family;  /* AF_INET or AF_INET6, as the socket speaks */
+	__u8 protocol; /* IPPROTO_* */
+	__u8 pad;
+};
+static_assert(sizeof(struct pst_ends) == 40, "abi");
+
+/* Every TCP socket record. What does not apply to a kind is zero. */
+struct pst_rec_sock {
+	struct pst_rec h;
+	struct pst_task task; /* owner; of an accepted socket the accepting process */
+	struct pst_ends ends;
+	__u64 cookie;     /* socket cookie; on kernels without the helper an id derived from its address */
+	__u64 bytes_sent; /* acked by the peer */
+	__u64 bytes_received;
+	__u64 duration_ns; /* CONNECT: handshake; CLOSE: since established */
+	__u32 srtt_us;
+	__u32 retransmits; /* segments */
+	__s32 error;       /* CONNECT: 0 or positive errno */
+	__u32 backlog;     /* LISTEN */
+	__u32 netns;       /* inode of the network namespace */
+	__u16 state;       /* TCP state before the event */
+	__u8 dir;          /* enum pst_dir: RESET sent or received */
+	__u8 pad;
+	__u32 reason; /* RESET sent: enum sk_rst_reason of this kernel, 0 if unknown */
+	__u32 pad2;
+};
+
+struct pst_rec_drop {
+	struct pst_rec h;
+	struct pst_ends ends; /* source as local, destination as remote; family 0: not IP */
+	__u64 location;       /* kernel address, resolved by nobody: for comparison only */
+	__u32 reason;         /* enum skb_drop_reason of this kernel, 0 if it has none */
+	__u32 ifindex;
+	__u32 len; /* bytes */
+	__u32 netns;
+	__u8 tcp_flags;
+	__u8 pad[7];
+};
+
+/* ---- tables that the collector maps read-only (frozen mmapable arrays) ---- */
+
+/*
+ * A slot table is an array of 128-byte slots: `state` says whether it is used. The programs
+ * insert and evict; the collector only reads. `gen` grows by one each time a slot changes hands.
+ * A reader copies the slot, reads gen again and retries if it moved (seqlock without a writer lock:
+ * an odd gen means that the slot is being filled).
+ */
+struct pst_flow_key {
+	__u8 saddr[16];
+	__u8 daddr[16];
+	__u16 sport; /* host order; ICMP: type */
+	__u16 dport; /* ICMP: code */
+	__u32 ifindex;
+	__u8 family; /* AF_INET, AF_INET6 */
+	__u8 protocol;
+	__u8 dir; /* enum pst_dir, seen from the interface's host */
+	__u8 pad;
+	__u32 netns; /* inode: interface numbers repeat between network namespaces */
+};
+static_assert(sizeof(struct pst_flow_key) == 48, "abi");
+
+struct pst_flow {
+	__u64 gen; /* even: valid; odd: being written; 0: never used */
+	struct pst_flow_key key;
+	__u64 packets;
+	__u64 bytes;             /* layer 3 length */
+	__u64 first_ns, last_ns; /* CLOCK_BOOTTIME */
+	__u32 tcp_flags;         /* all that were seen, or-ed */
+	__u32 netns;
+	__u64 pad[4];
+};
+static_assert(sizeof(struct pst_flow) == 128, "abi");
+
+struct pst_udp_key {
+	__u64 cookie;
+	__u8 raddr[16];
+	__u16 rport;
+	__u16 lport;
+	__u32 family;
+};
+static_assert(sizeof(struct pst_udp_key) == 32, "abi");
+
+/* UDP traffic of one socket with one peer; cumulative, the collector makes per-second deltas. */
+struct pst_udp {
+	__u64 gen;
+	struct pst_udp_key key;
+	__u8 laddr[16];
+	__u64 tx_packets, tx_bytes; /* UDP payload bytes */
+	__u64 rx_packets, rx_bytes;
+	__u64 last_ns;
+	__u64 start_ns; /* owner, see pst_task; 0 when the first packet came before the owner was known */
+	__u32 pid;
+	__u32 netns;
+	__u64 cgroup_id;
+	__u64 pad;
+};
+static_assert(sizeof(struct pst_udp) == 128, "abi");
+
+/* A slot with its last totals; slot.gen is the generation that it had. */
+struct pst_rec_flow {
+	struct pst_rec h;
+	__u64 index; /* of the slot in the table */
+	struct pst_flow slot;
+};
+struct pst_rec_udp {
+	struct pst_rec h;
+	__u64 index;
+	struct pst_udp slot;
+};
+
+/* Counters of one class on one CPU: one cache line, index class * PST_CPUS_MAX + cpu. */
+struct pst_class_stat {
+	__u64 emitted; /* records reserved and submitted */
+	__u64 emitted_bytes;
+	__u64 lost; /* reserve failed: ring full */
+	__u64 lost_bytes;
+	__u64 unread;     /* helper failed to read kernel or user memory; the record went out without it */
+	__u64 table_full; /* packets of flows or peers that found no free slot, or a bucket claimed for too
+			     long */
+	__u64 table_full_bytes;
+	__u64 suppressed; /* records held back by a rate bound (drops, resets): neither emitted nor lost */
+};
+static_assert(sizeof(struct pst_class_stat) == 64, "abi");
+
+/* One line per ring in `ring_ctl`, mapped read-write by the collector. The programs trust nothing in it. */
+struct pst_ring_ctl {
+	__u32 awake; /* 1: the reader drains by itself, do not wake it; set by whoever wakes it, cleared by
+			the reader */
+	__u32 pad[15];
+};
+static_assert(sizeof(struct pst_ring_ctl) == 64, "abi");
+
+#endif

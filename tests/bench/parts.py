@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of the pipeline by themselves: the bus and the codec. Their programs print a figure a line: NAME VALUE UNIT."""
+import os
+import re
+
+import bench
+
+PROGRAMS = {"bus.": "bench_bus", "codec.": "bench_codec"}
+FIGURES = {prefix: bench.Spec() for prefix in PROGRAMS}
+LINE = re.compile(r"^([a-z0-9_.]+)\s+([0-9.]+)\s+(\S+)")
+
+
+def run(ctx):
+    for prefix, program in PROGRAMS.items():
+        if not (prefix.startswith(ctx.prefix) or ctx.prefix.startswith(prefix)):
+            continue
+        samples, units = {}, {}
+        for _ in range(max(1, ctx.runs // 2)):
+            out = bench.subprocess.run([ctx.tool(program)], check=True, stdout=bench.subprocess.PIPE, text=True,
+                                       env={**os.environ, "LC_ALL": "C"}).stdout
+            for name, value, unit in filter(None, map(lambda line: (m := LINE.match(line)) and m.groups(), out.splitlines())):
+                samples.setdefault(name, []).append(float(value))
+                units[name] = unit
+        for name, values in samples.items():
+            ctx.specs[name] = bench.Spec(units[name], *(bench.at_most(0) if name.endswith("_lost") else ()))
+            ctx.put(name, values)

@@ -1,0 +1,473 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Where the guard attaches, and that nothing passes it while loaders come, go and change it."""
+import ctypes
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import guard  # noqa: E402
+import lib  # noqa: E402
+import loader  # noqa: E402
+import net  # noqa: E402
+
+SENSORS = ("process", "exec_failed", "cred", "tcp", "accept", "udp", "drops", "flows", "syscalls")
+PORT = 4242
+FLOOD = ("import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+         "while True:\n for _ in range(20): s.sendto(b'x'*30,(sys.argv[1],int(sys.argv[2])))\n"
+         " import time; time.sleep(0.001)")
+
+
+def config(guarded="[pstn0]", rung="auto", flows=False, more=""):
+    off = ", ".join(f"{s}: no" for s in SENSORS if s != "flows" or not flows)
+    return (f"loader:\n  sensors: {{{off}}}\n  rings: {{process: 64KiB, net: 64KiB, flow: 64KiB}}\n  flows: {{slots: 1024}}\n"
+            f"  rungs: {{guard: {rung}}}\n  guard: {{interfaces: {guarded}, firewall_memory: 16KiB, list_memory: 16KiB}}\n{more}")
+
+
+class GuardTest(loader.LoaderTest):
+    config = config()
+
+    def setUp(self):
+        super().setUp()
+        self.peer = net.Peer(self.i, v6=False)
+        self.addCleanup(self.peer.close)
+
+    def guard(self, name="pstn0"):
+        return next((g for g in self.i.report()["guard"] if g["name"] == name), None)
+
+    def tables(self):
+        t = guard.Tables(self.i)
+        self.addCleanup(t.close)
+        return t
+
+    def receiver(self):
+        """Datagrams that come in over the interface."""
+        def listen():
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            s.bind((net.V4[0], PORT))
+            s.settimeout(0.5)
+            return s
+        s = net.within(self.i.holder.pid, listen)
+        self.addCleanup(s.close)
+        return s
+
+    def send(self, n=1):
+        self.peer.run("/usr/bin/python3", "-c", "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+                      f"for _ in range({n}): s.sendto(b'x',('{net.V4[0]}',{PORT}))")
+
+    @staticmethod
+    def received(s):
+        n = 0
+        while True:
+            try:
+                s.recv(64)
+                n += 1
+            except TimeoutError:
+                return n
+
+    def assert_guarded(self, n=5):
+        """A policy that drops does, and is counted; one that accepts does not."""
+        t, s = self.tables(), self.receiver()
+        before = t.packets("fw_no_match")
+        t.force(guard.DROP)
+        self.send(n)
+        self.assertEqual(self.received(s), 0)
+        self.assertGreaterEqual(t.packets("fw_no_match"), before + n)
+        t.force(guard.ACCEPT)
+        before = t.packets("fw_policy")
+        self.send(n)
+        self.assertEqual(self.received(s), n)
+        self.assertGreaterEqual(t.packets("fw_policy"), before + n)
+        t.off()
+        before = t.packets("off")
+        self.send(n)
+        self.assertEqual(self.received(s), n)
+        self.assertGreaterEqual(t.packets("off"), before + n)
+        s.close()
+
+
+class Attach(GuardTest):
+    def test_native_xdp(self):
+        self.i.load()
+        self.assertEqual((self.guard()["mode"], self.guard()["why"]), ("xdp", ""))
+        self.assertEqual(self.sensor("guard")["state"], "active")
+        self.assertEqual(sorted(self.sensor("guard")["can"]), ["deny", "observe"])
+        self.assert_guarded()
+
+    def test_tags_that_the_interface_takes_off(self):
+        """At XDP they are hidden, and that is said; not where it leaves them, and not at tc."""
+        def rxvlan(on):  # ETHTOOL_GFLAGS, ETHTOOL_SFLAGS; ETH_FLAG_RXVLAN
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                value = ctypes.create_string_buffer(struct.pack("II", 0x25, 0))
+                request = struct.pack("16sQ16x", b"pstn0", ctypes.addressof(value))
+                fcntl.ioctl(s, 0x8946, request)
+                flags = struct.unpack_from("I", value.raw, 4)[0] & ~(1 << 8) | on << 8
+                value.raw = struct.pack("II", 0x26, flags) + b"\0"
+                fcntl.ioctl(s, 0x8946, request)
+
+        for rung, on, hidden in (("xdp", True, True), ("xdp", False, False), ("tc", True, False)):
+            net.within(self.i.holder.pid, lambda on=on: rxvlan(on))
+            self.i.configure(config(rung=rung))
+            self.i.load()
+            self.assertEqual(self.guard()["tags_hidden"], hidden, (rung, on))
+            shown = self.i.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.i.run_dir, check=False).stdout
+            self.assertEqual("rules with vlan see no tag here" in shown, hidden)
+
+    def test_tc(self):
+        self.i.configure(config(rung="tc"))
+        self.i.load()
+        self.assertIn(self.guard()["mode"], ("tcx", "clsact"))
+        self.assertNotIn("xdp", self.i.run("ip", "link", "show", "pstn0").stdout)
+        self.assert_guarded()
+
+    def put_under(self, kind):
+        """The interface under a new one of this kind, which takes its address over."""
+        if self.i.run("ip", "link", "add", "pstb0", "address", net.Peer.mac(self.i.run, "pstn0"), "type", kind,
+                      check=False).returncode:
+            self.skipTest(f"no {kind} in this kernel")
+        for command in (f"addr del {net.V4[0]}/24 dev pstn0", "link set pstn0 down", "link set pstn0 master pstb0",
+                        "link set pstn0 up", f"addr add {net.V4[0]}/24 dev pstb0", "link set pstb0 up"):
+            self.i.run("ip", *command.split())
+        for run, name in ((self.i.run, "pstb0"), (self.peer.run, "pstf0")):
+            lib.wait_for(lambda r=run, n=name: json.loads(r("ip", "-j", "link", "show", n).stdout)[0]["operstate"] == "UP", 20, name)
+        self.i.configure(config("[pstb0]"))
+        self.i.load()
+
+    def test_a_bond(self):
+        self.put_under("bond")
+        self.assertIn(self.guard("pstb0")["mode"], ("xdp", "xdp-generic"))
+        self.assert_guarded()
+
+    def test_generic_xdp(self):
+        """A bridge has no XDP of its own."""
+        self.put_under("bridge")
+        self.assertEqual(self.guard("pstb0")["mode"], "xdp-generic")
+        self.assertIn("native xdp", self.guard("pstb0")["why"])
+        self.assertIsNone(self.guard("pstn0"))
+        self.assert_guarded()
+
+    def test_a_vlan_of_an_interface(self):
+        for run, name, address in ((self.i.run, "pstn0", "10.99.8.1"), (self.peer.run, "pstf0", "10.99.8.2")):
+            if run("ip", "link", "add", "link", name, "name", name + ".7", "type", "vlan", "id", "7", check=False).returncode:
+                self.skipTest("no VLANs in this kernel")
+            run("ip", "addr", "add", address + "/24", "dev", name + ".7")
+            run("ip", "link", "set", name + ".7", "up")
+        self.i.configure(config("[pstn0.7]"))
+        self.i.load()
+        self.assertIn(self.guard("pstn0.7")["mode"], ("xdp-generic", "tcx", "clsact"))
+        t = self.tables()
+        t.force(guard.DROP)
+        ping = self.peer.run("ping", "-c1", "-W1", "10.99.8.1", check=False)
+        self.assertNotEqual(ping.returncode, 0, ping.stdout)
+        self.assertEqual(self.peer.run("ping", "-c1", "-W1", net.V4[0], check=False).returncode, 0)
+        self.assertGreater(t.packets("fw_no_match"), 0)
+
+    def test_flows_give_way(self):
+        """An interface has one XDP program: the guard's. What it drops the flows do not see."""
+        self.i.configure(config(flows=True, more="  xdp: [pstn0]\n  interfaces: [pstn0]\n"))
+        self.i.load()
+        row = next(x for x in self.i.report()["interfaces"] if (x["name"], x["dir"]) == ("pstn0", "in"))
+        self.assertEqual(self.guard()["mode"], "xdp")
+        self.assertIn(row["mode"], ("tcx", "clsact"))
+        self.assertIn("guard", row["why"])
+        self.i.configure(config("[]", flows=True, more="  xdp: [pstn0]\n  interfaces: [pstn0]\n"))
+        self.i.load()
+        row = next(x for x in self.i.report()["interfaces"] if (x["name"], x["dir"]) == ("pstn0", "in"))
+        self.assertEqual(row["mode"], "xdp")
+        self.assertIsNone(self.guard())
+
+    def flows_in(self):
+        """UDP packets that the flows' program has seen come in over the interface."""
+        index = json.loads(self.i.run("ip", "-j", "link", "show", "pstn0").stdout)[0]["ifindex"]
+        raw = lib.read(self.i.pin("iters", "interfaces"))
+        return sum(packets for ifindex, _, _, protocol, way, _, packets, _ in struct.iter_unpack("=IIHBBIQQ", raw)
+                   if (ifindex, protocol, way) == (index, socket.IPPROTO_UDP, 1))
+
+    def test_before_flows_at_tc(self):
+        """What the guard drops the flows do not see."""
+        for rungs in ("guard: tc", "guard: tc, flows: clsact"):
+            with self.subTest(rungs=rungs):
+                self.i.configure(config(flows=True, more="  interfaces: [pstn0]\n").replace("guard: auto", rungs))
+                self.i.load()
+                self.assertIn(self.guard()["mode"], ("tcx", "clsact"))
+                t, before = self.tables(), self.flows_in()
+                t.force(guard.DROP)
+                dropped = t.packets("fw_no_match")
+                self.send(20)
+                lib.wait_for(lambda t=t, n=dropped: t.packets("fw_no_match") >= n + 20, 10, "dropped packets")
+                self.assertEqual(self.flows_in(), before)
+                t.off()
+                self.send(20)
+                lib.wait_for(lambda n=before: self.flows_in() >= n + 20, 10, "packets that the flows see")
+
+    def test_never_loads(self):
+        """Where there was none that works, the rest is loaded without a guard, and it is said."""
+        code, log = self.i.loader("load", env=loader.refuse("prog:guard"))
+        self.assertEqual(code, 0, log)
+        self.assertEqual((self.sensor("guard")["state"], self.guard()["mode"]), ("unavailable", "none"))
+
+    def test_off(self):
+        """Without an interface to guard nothing is made, loaded or attached."""
+        self.i.configure(config("[]"))
+        self.i.load()
+        self.assertEqual(self.sensor("guard")["state"], "off")
+        self.assertEqual(self.i.report()["guard"], [])
+        self.assertFalse([m for m in self.i.pins("maps") if m in ("guard", "fw_lines", "block_lines", "fw_cache", "guard_sigs", "guard_counts")])
+        self.i.configure(config())
+        self.i.load()
+        self.assertEqual(self.guard()["mode"], "xdp")
+        self.i.configure(config().replace("{process: no", "{guard: no, process: no"))
+        self.i.load()
+        self.assertEqual(self.sensor("guard")["state"], "off")
+        self.assertNotIn("xdp", self.i.run("ip", "link", "show", "pstn0").stdout)
+
+    def test_somebody_else_is_there(self):
+        """Another agent's XDP program stays, we say so, and guard at tc."""
+        other = lib.Instance(config())
+        self.addCleanup(other.close)
+        own, other.inside = other.inside, self.i.inside
+        other.load()
+        self.i.load()
+        self.assertIn(self.guard()["mode"], ("tcx", "clsact"))
+        self.assertIn("somebody else's program", self.guard()["why"])
+        self.assert_guarded()
+        self.assertEqual(next(g for g in other.report()["guard"])["mode"], "xdp")
+        self.assertEqual(other.loader("unload")[0], 0)
+        other.inside = own
+        self.i.load()
+        self.assertEqual(self.guard()["mode"], "xdp")
+        self.assert_guarded()
+
+    def test_unload(self):
+        for rung in ("xdp", "tc"):
+            self.i.configure(config(rung=rung))
+            self.i.load()
+            t = self.tables()
+            t.force(guard.DROP)
+            self.assertEqual(self.i.loader("unload")[0], 0)
+            self.assertNotIn("xdp", self.i.run("ip", "link", "show", "pstn0").stdout)
+            self.assertNotIn("guard_tc", self.i.run("tc", "filter", "show", "dev", "pstn0", "ingress").stdout)
+            s = self.receiver()
+            self.send(3)
+            self.assertEqual(self.received(s), 3)
+            s.close()
+
+    def test_sizes(self):
+        """As configured; what does not fit together is refused with its place and changes nothing."""
+        self.i.load()
+        sizes = {m["name"]: (m["entries"], m["value_bytes"]) for m in self.i.report()["maps"]}
+        self.assertEqual((sizes["fw_lines"], sizes["block_lines"]), ((2, 8 << 10), (256, 64)))
+        self.assertEqual(sizes["guard_counts"][1], guard.COUNTS)
+        self.assertGreaterEqual(sizes["guard_counts"][0], os.cpu_count())
+        self.i.configure(config().replace("firewall_memory: 16KiB", "firewall_memory: 24KiB"))
+        code, log = self.i.loader("load")
+        self.assertEqual(code, lib.EXIT_USAGE)
+        self.assertIn("power of two", log)
+        self.i.configure(config().replace("firewall_memory: 16KiB", "firewall_memory: 32KiB"))
+        self.i.load()
+        sizes = {m["name"]: (m["entries"], m["value_bytes"]) for m in self.i.report()["maps"]}
+        self.assertEqual(sizes["fw_lines"], (2, 16 << 10))
+        self.assert_guarded()
+
+    def test_tables_of_connections(self):
+        """New ones are empty: where connections are tracked they are picked up in their middle, until policyd ends that."""
+        self.i.load()
+        t = self.tables()
+        struct.pack_into("Q", t.maps["guard"], 32, 1)  # PST_GUARD_CT
+        self.i.load("--force")
+        self.assertEqual(struct.unpack_from("Q", t.maps["guard"], 32)[0], 1)
+        self.i.configure(config().replace("list_memory: 16KiB", "list_memory: 16KiB, connections: 1024"))
+        self.i.load()
+        self.assertEqual(struct.unpack_from("Q", t.maps["guard"], 32)[0], 3)  # and PST_GUARD_CT_LOOSE
+
+    def test_descriptors(self):
+        """policyd's and nobody else's."""
+        own = {"guard", "fw_lines", "block_lines", "guard_sigs", "guard_counts"}
+        p = self.i.start("penstock-loader", "serve")
+        self.addCleanup(p.close)
+        script = ("import sys,os,json\nsys.path.insert(0,sys.argv[1])\nimport lib\nos.setgroups([int(sys.argv[3])])\n"
+                  "os.setgid(int(sys.argv[2]))\nos.setuid(int(sys.argv[2]))\n"
+                  "print(json.dumps(sorted(lib.request_fds(sys.argv[4])[0])))")
+        for stage in lib.STAGES:
+            out = subprocess.run(["/usr/bin/python3", "-c", script, os.path.dirname(os.path.abspath(__file__)),
+                                  str(self.i.uid(stage)), str(lib.COMMON_GROUP), os.path.join(self.i.run_dir, "loader.fds")],
+                                 stdout=subprocess.PIPE, check=True)
+            got = set(json.loads(out.stdout))
+            self.assertEqual(got & own, own if stage == "policyd" else set(), stage)
+        for name in own:
+            mode = os.stat(self.i.pin("maps", name))
+            self.assertEqual((mode.st_uid, mode.st_gid, mode.st_mode & 0o777), (0, self.i.uid("policyd"), 0o660))
+        for name in ("fw_cache", "guard_scratch"):
+            self.assertEqual(os.stat(self.i.pin("maps", name)).st_mode & 0o777, 0o600)
+
+
+class TakenOff(GuardTest):
+    """What somebody takes off an interface while the loader serves is noticed, counted, and attached again."""
+
+    def serve(self):
+        p = self.i.start("penstock-loader", "serve")
+        self.addCleanup(p.close)
+        return p
+
+    def wait_reattached(self, n):
+        lib.wait_for(lambda: self.i.report()["reattached"] >= n, 20, "another attachment")
+
+    def test_links(self):
+        p = self.serve()
+        index = self.guard()["ifindex"]
+        # the kernel itself protects a link from this one
+        self.i.run("ip", "link", "set", "dev", "pstn0", "xdp", "off", check=False)
+        self.assertIn("xdp", self.i.run("ip", "link", "show", "pstn0").stdout)
+        self.assertEqual(self.i.report()["reattached"], 0)
+        os.unlink(self.i.pin("links", f"xdp_{index}"))
+        self.wait_reattached(1)
+        self.assertIn("xdp", self.i.run("ip", "link", "show", "pstn0").stdout)
+        self.assert_guarded()
+        if os.path.exists(self.i.pin("links", f"guard_out_{index}")):
+            lib.bpftool("link", "detach", "pinned", self.i.pin("links", f"guard_out_{index}"))
+            self.wait_reattached(2)
+        # an interface that is deleted is no loss
+        self.i.run("ip", "link", "del", "pstn0")
+        lib.wait_for(lambda: self.guard() is None, 20, "the end of the interface")
+        self.assertIn("somebody took off what was attached, attaching it again interface=pstn0", p.text())
+        self.assertLessEqual(self.i.report()["reattached"], 2)
+
+    def test_clsact(self):
+        self.i.configure(config(rung="tc", flows=True, more="  rungs: {flows: clsact, guard: tc}\n").replace("  rungs: {guard: tc}\n", ""))
+        self.serve()
+        self.assertEqual((self.guard()["mode"], self.guard()["out"]), ("clsact", "clsact"))
+        self.i.run("tc", "qdisc", "del", "dev", "pstn0", "clsact")
+        self.wait_reattached(1)
+        self.assert_guarded()
+        self.i.run("tc", "filter", "del", "dev", "pstn0", "egress")
+        self.wait_reattached(2)
+        self.assertIn("guard_tc", self.i.run("tc", "filter", "show", "dev", "pstn0", "egress").stdout)
+
+    def test_egress_that_cannot_be(self):
+        """The guard is half, and says so; once nothing is in the way it is whole."""
+        self.i.configure(config(flows=True, more="  rungs: {flows: clsact, guard: xdp}\n").replace("  rungs: {guard: auto}\n", ""))
+        self.i.run("tc", "qdisc", "add", "dev", "pstn0", "ingress")
+        p = self.serve()
+        self.assertEqual((self.guard()["mode"], self.guard()["why"], self.guard()["out"]), ("xdp", "", "none"))
+        self.assertIn("clsact: ", self.guard()["out_why"])
+        self.assertIn("no connection is established for the rules interface=pstn0", p.text())
+        shown = self.i.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.i.run_dir, check=False).stdout
+        self.assertIn("what the host sends is not seen", shown)
+        self.i.run("tc", "qdisc", "del", "dev", "pstn0", "ingress")
+        lib.wait_for(lambda: self.guard()["out"] == "clsact", 20, "the other half")
+        self.assertEqual(self.guard()["out_why"], "")
+
+
+class NothingPasses(GuardTest):
+    """Under a policy that drops, datagrams that never stop: none may arrive, whatever happens to the loader."""
+
+    def setUp(self):
+        super().setUp()
+        self.i.load()
+        self.t = self.tables()
+        self.t.force(guard.DROP)
+        self.s = self.receiver()
+        self.flood = subprocess.Popen(self.peer.inside("/usr/bin/python3", "-c", FLOOD, net.V4[0], str(PORT)))
+        self.addCleanup(self.flood.wait)
+        self.addCleanup(self.flood.kill)
+        self.advance()
+
+    def advance(self, n=200):
+        """The flood goes on, and is dropped."""
+        before = self.t.packets("fw_no_match")
+        lib.wait_for(lambda: self.t.packets("fw_no_match") >= before + n, 20, "the flood")
+
+    def tearDown(self):
+        self.assertIsNone(self.flood.poll())
+        self.assertEqual(self.received(self.s), 0, "datagrams passed")
+
+    def test_loads(self):
+        """Programs exchanged in place, again and again."""
+        for _ in range(4):
+            self.i.load("--force")
+            self.advance()
+
+    def test_ways(self):
+        """From XDP to tc and back; the flows come and go beside it."""
+        for rung, flows in (("tc", False), ("xdp", True), ("tc", True), ("tc, flows: clsact", True), ("tc", True), ("xdp", False)):
+            self.i.configure(config(rung=rung, flows=flows, more="  interfaces: [pstn0]\n"))
+            self.i.load()
+            self.assertEqual(self.guard()["mode"] == "xdp", rung == "xdp")
+            self.advance()
+
+    def resize(self, size):
+        self.i.configure(config().replace("firewall_memory: 16KiB", f"firewall_memory: {size}"))
+        return self.i.load()
+
+    def test_larger_tables(self):
+        """What is in force goes over; whoever has mapped the old tables moves nothing."""
+        log = self.resize("32KiB")
+        self.assertIn("restart policyd", log)
+        self.t.off()
+        self.t.force(guard.ACCEPT)
+        self.t.close()
+        self.t = self.tables()
+        self.advance()
+        log = self.resize("32KiB")
+        self.assertNotIn("restart policyd", log)
+        self.advance()
+
+    def test_smaller_tables(self):
+        """Cannot go over: said, and off until they are written."""
+        self.resize("32KiB")
+        self.t.close()
+        log = self.resize("16KiB")
+        self.assertIn("the firewall is off until policyd has written it anew: its table became smaller", log)
+        self.t.close()
+        self.t = self.tables()
+        lib.wait_for(lambda: self.t.packets("off") > 0, 20, "packets that nothing judges")
+        self.t.force(guard.DROP)
+        self.advance()
+        self.received(self.s)
+
+    def test_killed_while_it_loads(self):
+        for delay in (0.02, 0.1, 0.2, 0.4):
+            p = self.i.start("penstock-loader", "load", "--force", ready=None)
+            timer = threading.Timer(delay, p.p.kill)
+            timer.start()
+            p.p.wait(60)
+            timer.join()
+            p.close()
+            self.advance()
+        self.i.load()
+        self.advance()
+
+    def test_a_new_version_that_does_not_load(self):
+        """The load is refused as a whole, and what is attached goes on; off by configuration is another thing."""
+        generation = self.i.report()["generation"]
+        code, log = self.i.loader("load", "--force", env=loader.refuse("prog:guard"))
+        self.assertEqual(code, lib.EXIT_SYSTEM, log)
+        self.assertIn("the guard does not load, the one that is attached goes on working", log)
+        self.advance()
+        self.i.load()
+        self.assertEqual((self.guard()["mode"], self.i.report()["generation"]), ("xdp", generation))
+        self.advance()
+
+    def test_served_and_killed(self):
+        p = self.i.start("penstock-loader", "serve")
+        self.advance()
+        p.p.kill()
+        p.p.wait(30)
+        p.close()
+        self.advance()
+        p = self.i.start("penstock-loader", "serve")
+        self.advance()
+        p.stop()
+        self.advance()
+
+
+if __name__ == "__main__":
+    unittest.main()

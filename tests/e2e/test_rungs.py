@@ -1,0 +1,230 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every rung of every ladder, asked for by name: what this kernel has sees what its sensor is for, what it has not says why.
+
+The lines `# rung SENSOR/RUNG ...` are what tests/vm/rungs.py puts together from all kernels.
+"""
+import json
+import os
+import platform
+import socket
+import struct
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import guard  # noqa: E402
+import lib  # noqa: E402
+import net  # noqa: E402
+import pipeline  # noqa: E402
+from pipeline import unique  # noqa: E402
+
+UDP = socket.IPPROTO_UDP
+IN, OUT = 1, 2
+GETPRIORITY = {"x86_64": 140, "aarch64": 141}
+SENDER = ("import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+          "for _ in range(10): s.sendto(b'x'*40,(sys.argv[1],int(sys.argv[2])))")
+
+
+class Rungs(pipeline.PipelineTest):
+    ladders = {}
+
+    @classmethod
+    def setUpClass(cls):
+        i = lib.Instance()
+        cls.addClassCleanup(i.close)
+        probe = json.loads(i.run(*i.args("penstock-loader", "probe", "--json")[3:]).stdout)
+        cls.ladders = {s["name"]: s["rungs"] for s in probe["sensors"]}
+
+    def start(self, sensors, more=""):
+        """Loader and collector with these rungs, {sensor: rung}, and no other sensor."""
+        p = self.pipeline(loader="sensors: {" + ", ".join(f"{s}: {'yes' if s in sensors else 'no'}" for s in self.ladders) + "}\n"
+                          "rungs: {" + ", ".join(f"{s}: {r}" for s, r in sensors.items()) + "}\n"
+                          "interfaces: [pstn0]\nguard: {interfaces: ["
+                          + ("pstn0" if "guard" in sensors else "") + "], firewall_memory: 16KiB, list_memory: 16KiB}\n"
+                          "flows: {slots: 1024}\nrings: {process: 4MiB, net: 4MiB, flow: 1MiB}" + more,
+                          collector="flow_interval: 100ms\nflow_active: 1s\nflow_idle: 1s")
+        peer = net.Peer(p, v6=False)
+        self.addCleanup(peer.close)
+        return p, peer
+
+    def observe(self, p):
+        p.up("loader", "collector")
+        seen = pipeline.Observer(p, "collector")
+        self.addCleanup(seen.close)
+        return seen
+
+    def said(self, name, ran, why=""):
+        print(f"# rung {name} {'ran' if ran else 'not'} on {os.uname().release}" + (f": {why}" if why else ""), flush=True)
+
+    def level(self, number):
+        """The rung of that number of each ladder, or the last one of a shorter ladder."""
+        wanted = {s: rungs[min(number, len(rungs) - 1)] for s, rungs in self.ladders.items()}
+        p, peer = self.start({s: r["rung"] for s, r in wanted.items()})
+        seen = self.observe(p)
+        report = {s["name"]: s for s in p.report()["sensors"]}
+        for sensor, rung in wanted.items():
+            name, got = f"{sensor}/{rung['rung']}", report[sensor]
+            if not rung["available"]:
+                self.assertEqual((got["state"], got["can"]), ("unavailable", []), name)
+                why = {w["rung"]: w["reason"] for w in got["why_not"]}[rung["rung"]]
+                self.assertTrue(why and rung["why"], name)
+                self.said(name, False, why)
+                continue
+            self.assertEqual((got["state"], got["rung"]), ("weaker" if rung is not self.ladders[sensor][0] else "active",
+                                                           rung["rung"]), name)
+            getattr(self, "see_" + sensor)(p, seen, peer)
+            self.said(name, True)
+        self.assertEqual((seen.faults, dict(seen.lost)), ([], {}))
+        p.down()
+
+    def test_strongest(self):
+        self.level(0)
+
+    def test_weaker(self):
+        self.assertEqual(max(map(len, self.ladders.values())), 2, "a ladder has grown: so must this test")
+        self.level(1)
+
+    # ---- what each sensor is for ----
+
+    def see_process(self, _p, seen, _peer):
+        mark = unique("rung").encode()
+        child = subprocess.Popen(["/bin/true", mark])
+        child.wait()
+        seen.wait(lambda: seen.select("process_exec", lambda e: e.get("argv", [])[1:] == [mark] and e.get("pid") == child.pid),
+                  "exec")
+        seen.wait(lambda: seen.select("process_exit", lambda e: e.get("pid") == child.pid and e.get("exit_code") == 0), "exit")
+        seen.wait(lambda: seen.select("process_fork", lambda e: e.get("child_pid") == child.pid), "fork")
+
+    def see_exec_failed(self, _p, seen, _peer):
+        path = "/nowhere/" + unique("rung")
+        with self.assertRaises(FileNotFoundError):
+            subprocess.run([path], check=True)
+        seen.wait(lambda: seen.select("process_exec_failed", lambda e: e.get("filename", b"") == path.encode()
+                                      and abs(e.get("error")) == 2), "failed exec")
+
+    def see_cred(self, _p, seen, _peer):
+        child = subprocess.Popen(["/bin/true"], user=lib.STRANGER, group=lib.STRANGER, extra_groups=[])
+        child.wait()
+        seen.wait(lambda: seen.select("process_cred", lambda e: e.get("pid") == child.pid and e.get("old_uid") == 0
+                                      and e.get("new_uid") == lib.STRANGER), "other credentials")
+
+    def connect(self):
+        """(port of the server, port of the client) of a connection that is over"""
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as c:
+            s, address = server.accept()
+            with s:
+                c.sendall(b"ping")
+                self.assertEqual(s.recv(4), b"ping")
+            return server.getsockname()[1], address[1]
+
+    def see_tcp(self, _p, seen, _peer):
+        server, client = self.connect()
+        for kind, where in (("tcp_listen", lambda e: e.get("lport") == server and e.get("pid") == os.getpid()),
+                            ("tcp_connect", lambda e: (e.get("lport"), e.get("rport"), e.get("error")) == (client, server, 0)),
+                            ("tcp_close", lambda e: (e.get("lport"), e.get("rport")) == (client, server)
+                             and e.get("bytes_sent") == 4)):
+            seen.wait(lambda k=kind, w=where: seen.select(k, w), kind)
+
+    def see_accept(self, _p, seen, _peer):
+        server, client = self.connect()
+        seen.wait(lambda: seen.select("tcp_accept", lambda e: (e.get("lport"), e.get("rport"), e.get("pid"))
+                                      == (server, client, os.getpid())), "accept")
+
+    def see_udp(self, _p, seen, _peer):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b:
+            b.bind(("127.0.0.1", 0))
+            a.connect(b.getsockname())
+            for _ in range(3):
+                a.send(b"ping")
+                b.recv(4)
+            sender, receiver = a.getsockname()[1], b.getsockname()[1]
+
+            def total(local, remote, field):
+                return sum(e.get(field) for e in seen.select("udp_traffic", lambda e: (e.get("lport"), e.get("rport"))
+                                                             == (local, remote)))
+            seen.wait(lambda: total(sender, receiver, "packets_sent") == 3, "what was sent")
+            seen.wait(lambda: total(receiver, sender, "packets_received") == 3, "what was received")
+
+    def see_drops(self, _p, seen, _peer):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("127.0.0.1", 0))
+            nobody = s.getsockname()[1]
+
+        def dropped():
+            """Again and again: other drops of this host may have used up what a second has room for."""
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.sendto(b"x", ("127.0.0.1", nobody))
+            return seen.select("packet_drop", lambda e: (e.get("protocol"), e.get("dport")) == (UDP, nobody))
+        seen.wait(dropped, "drop")
+
+    def see_flows(self, p, seen, peer, name="pstn0", port=4001):
+        p.run("/usr/bin/python3", "-c", SENDER, net.V4[1], str(port))
+        peer.run("/usr/bin/python3", "-c", SENDER, net.V4[0], str(port + 1))
+
+        index = json.loads(p.run("ip", "-j", "link", "show", name).stdout)[0]["ifindex"]
+
+        def total(direction, dport):
+            return sum(e.get("delta_packets") for e in seen.select("flow", lambda e: (
+                e.get("protocol"), e.get("dir"), e.get("dport"), e.get("ifindex")) == (UDP, direction, dport, index)))
+        seen.wait(lambda: total(OUT, port) == 10, f"what went out at {name}")
+        seen.wait(lambda: total(IN, port + 1) == 10, f"what came in at {name}")
+
+    def see_syscalls(self, p, _seen, _peer):
+        number = GETPRIORITY[platform.machine()]
+
+        def count():
+            raw = lib.read(p.pin("iters", "syscalls"))
+            return sum(n for _, nr, _, n in struct.iter_unpack("QIIQ", raw) if nr == number)
+        before = count()
+        for _ in range(500):
+            os.getpriority(os.PRIO_PROCESS, 0)
+        self.assertGreaterEqual(count(), before + 500)
+
+    def see_guard(self, p, _seen, peer):
+        """A policy that drops does."""
+        mode = p.report()["guard"][0]["mode"]
+        self.assertIn(mode, ("xdp",) if p.report()["sensors"][-1]["rung"] == "xdp" else ("tcx", "clsact"))
+        self.said("guard/" + mode, True)
+        tables = guard.Tables(p)
+        tables.force(guard.DROP)
+        peer.run("/usr/bin/python3", "-c", SENDER, net.V4[0], "4102")
+        pipeline.wait_for(lambda: tables.packets("fw_no_match") >= 10, "dropped packets")
+        tables.off()
+        tables.close()
+
+    # ---- packets before tc ----
+
+    def test_xdp(self):
+        """In the driver where it can, else before the network stack: a bridge has no XDP of its own."""
+        if not any(r["available"] for r in self.ladders["flows"]):
+            self.skipTest("no flows here")
+        p, peer = self.start({"flows": "auto"}, "\nxdp: [pstn0, pstb0]")
+        p.sections["loader"] = p.sections["loader"].replace("interfaces: [pstn0]", "interfaces: [pstn0, pstb0]")
+        p.write_config()
+        seen = self.observe(p)
+        mode = {x["name"]: x["mode"] for x in p.report()["interfaces"] if x["dir"] == "in"}
+        self.assertEqual(mode["pstn0"], "xdp")
+        self.see_flows(p, seen, peer)
+        self.said("flows/xdp", True)
+
+        # The bridge takes the peer's side over, with the address that the other side knows.
+        made = p.run("ip", "link", "add", "pstb0", "address", net.Peer.mac(p.run, "pstn0"), "type", "bridge", check=False)
+        if made.returncode:
+            self.said("flows/xdp-generic", False, "no bridge in this kernel")
+            return
+        for command in (f"addr del {net.V4[0]}/24 dev pstn0", "link set pstn0 master pstb0", f"addr add {net.V4[0]}/24 dev pstb0",
+                        "link set pstb0 up"):
+            p.run("ip", *command.split())
+        p.run("ip", "neigh", "replace", net.V4[1], "lladdr", net.Peer.mac(peer.run, "pstf0"), "dev", "pstb0", "nud", "permanent")
+        pipeline.wait_for(lambda: any((x["name"], x["dir"], x["mode"]) == ("pstb0", "in", "xdp-generic")
+                                      for x in p.report()["interfaces"]), "the bridge to be attached")
+        self.see_flows(p, seen, peer, "pstb0", 4101)
+        self.said("flows/xdp-generic", True)
+        self.assertEqual((seen.faults, dict(seen.lost)), ([], {}))
+        p.down()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Section `loader`: defaults, checks over several fields, patterns of interfaces. */
+#include "loader/config.h"
+#include "loader/ladder.h"
+#include "tests/unit/base_test.h"
+
+static int bind(const char *yaml, struct loader_config *config, struct pst_conf_errors *errors)
+{
+	struct pst_conf_ctx ctx = {.file = "t.yaml", .errors = errors, .base = config};
+	struct pst_doc *doc = NULL;
+	int r;
+
+	assert_int_equal(loader_config_init(config), 0);
+	assert_int_equal(pst_doc_parse("t.yaml", yaml, strlen(yaml), errors, &doc), 0);
+	r = pst_conf_bind(&ctx, pst_doc_root(doc), loader_fields);
+	if (!r)
+		r = loader_config_validate(&ctx, pst_doc_root(doc));
+	pst_doc_free(doc);
+	return r;
+}
+
+static void refused(const char *yaml, const char *at, const char *says)
+{
+	struct pst_conf_errors errors = {0};
+	struct loader_config config;
+
+	assert_true(bind(yaml, &config, &errors) < 0);
+	assert_true(errors.count > 0);
+	if (!strstr(errors.text, at) || !strstr(errors.text, says))
+		fail_msg("expected %s ... %s in: %s", at, says, errors.text);
+	pst_conf_errors_done(&errors);
+	loader_config_done(&config);
+}
+
+static void defaults_are_good(void **state)
+{
+	struct pst_conf_errors errors = {0};
+	struct loader_config config;
+
+	(void)state;
+	assert_int_equal(bind("{}", &config, &errors), 0);
+	for (int i = 0; i < SENSOR_MAX; i++) {
+		assert_true(config.sensors[i]);
+		assert_string_equal(config.rungs[i], "auto");
+	}
+	assert_true(patterns_take(&config.interfaces, "eth0"));
+	assert_false(patterns_take(&config.interfaces, "lo"));
+	assert_false(patterns_take(&config.xdp, "eth0"));
+	assert_false(patterns_take(&config.guarded, "eth0"));
+	assert_false(config.bpf_stats);
+	loader_config_done(&config);
+}
+
+static void everything_can_be_set(void **state)
+{
+	static const char yaml[] =
+		"sensors: {process: no, syscalls: off}\n"
+		"rungs: {accept: sys_exit, cred: fentry, flows: clsact}\n"
+		"rings: {process: 1MiB, net: 64KiB, flow: 128KiB}\n"
+		"flows: {slots: 1024, idle: 5s}\n"
+		"udp: {slots: 64, idle: 1m}\n"
+		"drop_rate: 7\n"
+		"guard: {interfaces: [eth*, '!eth0'], firewall_memory: 16MiB, list_memory: 64MiB,\n"
+		"        connections: 1024, sources: 2048}\n"
+		"interfaces: [eth*, '!eth9']\n"
+		"xdp: eth3\n"
+		"cgroup: /sys/fs/cgroup\n"
+		"bpf_stats: true\n";
+	struct pst_conf_errors errors = {0};
+	struct loader_config config;
+
+	(void)state;
+	assert_int_equal(bind(yaml, &config, &errors), 0);
+	assert_false(config.sensors[SENSOR_PROCESS]);
+	assert_false(config.sensors[SENSOR_SYSCALLS]);
+	assert_true(config.sensors[SENSOR_TCP]);
+	assert_string_equal(config.rungs[SENSOR_ACCEPT], "sys_exit");
+	assert_int_equal(config.ring_bytes[PST_CLASS_PROCESS], 1 << 20);
+	assert_int_equal(config.ring_bytes[PST_CLASS_NET], 64 << 10);
+	assert_int_equal(config.ring_bytes[PST_CLASS_FLOW], 128 << 10);
+	assert_int_equal(config.flow_slots, 1024);
+	assert_int_equal(config.flow_idle_ns, 5000000000);
+	assert_int_equal(config.udp_idle_ns, 60000000000);
+	assert_int_equal(config.drop_rate, 7);
+	assert_true(patterns_take(&config.interfaces, "eth1"));
+	assert_false(patterns_take(&config.interfaces, "eth9"));
+	assert_true(patterns_take(&config.xdp, "eth3"));
+	assert_true(patterns_take(&config.guarded, "eth1"));
+	assert_false(patterns_take(&config.guarded, "eth0"));
+	assert_int_equal(config.firewall_memory, 16 << 20);
+	assert_int_equal(config.list_memory, 64 << 20);
+	assert_int_equal(config.connections, 1024);
+	assert_int_equal(config.sources, 2048);
+	assert_string_equal(config.cgroup, "/sys/fs/cgroup");
+	assert_true(config.bpf_stats);
+	loader_config_done(&config);
+}
+
+static void mistakes_are_named_with_their_place(void **state)
+{
+	(void)state;
+	refused("rings: {process: 3MiB}\n", "t.yaml:1:18", "power of two");
+	refused("flows:\n  slots: 100\n", "t.yaml:2:10", "power of two");
+	refused("udp: {slots: 65}\n", "t.yaml:1:14", "power of two");
+	refused("rings: {net: 1KiB}\n", "t.yaml:1:14", "");
+	refused("rungs: {accept: fentri}\n", "t.yaml:1:17", "did you mean \"fentry\"");
+	refused("rungs: {process: nonsense_of_another_kind}\n", "t.yaml:1:18", "has no rung");
+	refused("interfaces: ['']\n", "t.yaml:1", "interface");
+	refused("interfaces: ['!']\n", "t.yaml:1", "interface");
+	refused("xdp: [eth0, '!']\n", "t.yaml:1", "pattern 2");
+	refused("guard: {interfaces: [eth0, '']}\n", "t.yaml:1:21", "pattern 2");
+	refused("guard: {interfaces: [eth0, lo]}\n", "t.yaml:1:21", "never guarded");
+	refused("guard: {connections: 100}\n", "t.yaml:1:22", "power of two");
+	refused("guard: {sources: 63}\n", "t.yaml:1:18", "");
+	refused("guard: {list_memory: 3MiB}\n", "t.yaml:1:22", "power of two");
+	refused("guard:\n  firewall_memory: 1KiB\n", "t.yaml:2:20", "");
+	refused("cgroup: relative/path\n", "t.yaml:1:9", "absolute");
+	refused("sensors: {proces: no}\n", "t.yaml:1:11", "did you mean \"process\"");
+	refused("drop_rate: 0\n", "t.yaml:1:12", "");
+}
+
+static bool take(const char *name, size_t n, const char *const *patterns)
+{
+	struct pst_strs strs = {(char **)patterns, n};
+
+	return patterns_take(&strs, name);
+}
+#define TAKE(name, ...)                                                                                      \
+	take(name, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
+
+static void patterns(void **state)
+{
+	(void)state;
+	assert_true(TAKE("eth0", "eth0"));
+	assert_false(TAKE("eth01", "eth0"));
+	assert_true(TAKE("veth12ab", "veth*"));
+	assert_true(TAKE("eth1", "eth?"));
+	assert_false(TAKE("eth10", "eth?"));
+	assert_true(TAKE("eth1", "eth[12]"));
+	/* exclusions win wherever they stand */
+	assert_false(TAKE("lo", "*", "!lo"));
+	assert_false(TAKE("lo", "!lo", "*"));
+	assert_false(TAKE("docker0", "*", "!docker*", "docker0"));
+	/* exclusions alone mean all others */
+	assert_true(TAKE("eth0", "!lo"));
+	assert_false(TAKE("lo", "!lo"));
+	assert_false(take("eth0", 0, NULL));
+	/* a name is bytes, not a path */
+	assert_true(TAKE("a.b@c", "*"));
+}
+
+static void printed_configuration_reads_back(void **state)
+{
+	struct pst_conf_errors errors = {0};
+	struct loader_config config, again;
+	struct capture c;
+
+	(void)state;
+	assert_int_equal(bind("rungs: {accept: sys_exit}\nflows: {idle: 7s}\n", &config, &errors), 0);
+	capture_begin(&c, 1);
+	pst_conf_print(&config, loader_fields);
+	const char *text = capture_end(&c);
+	struct pst_doc *doc = NULL;
+	assert_int_equal(pst_doc_parse("p", text, strlen(text), &errors, &doc), 0);
+	assert_int_equal(loader_config_init(&again), 0);
+	struct pst_conf_ctx ctx = {.file = "p", .errors = &errors, .base = &again};
+	assert_int_equal(pst_conf_bind(&ctx, pst_doc_root(doc), loader_fields), 0);
+	assert_string_equal(again.rungs[SENSOR_ACCEPT], "sys_exit");
+	assert_int_equal(again.flow_idle_ns, 7000000000);
+	assert_int_equal(again.interfaces.n, config.interfaces.n);
+	pst_doc_free(doc);
+	loader_config_done(&config);
+	loader_config_done(&again);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_good),
+		cmocka_unit_test(everything_can_be_set),
+		cmocka_unit_test(mistakes_are_named_with_their_place),
+		cmocka_unit_test(patterns),
+		cmocka_unit_test(printed_configuration_reads_back),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("loader config", tests, NULL, NULL);
+}
