@@ -5,7 +5,8 @@
     tests/run.py [PREFIX...]     only suites whose name starts so: check, unit, bpf, e2e, vm, ...
 
 A suite is a program that prints TAP. Two run at a time, what looks at the kernel one by one. The whole output of each goes
-to build/test-logs/.
+to build/test-logs/. A suite that failed is run once more, alone, and both results are shown: machines that others use too stop
+for seconds. What fails twice has failed, and if more than a few fail it is not the machine.
 """
 import concurrent.futures
 import glob
@@ -20,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 LOCK = threading.Lock()
 JOBS = 2
+MOST_AGAIN = 6
 TAP = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
 
 
@@ -83,6 +85,17 @@ class Suite:
             self.failed += 1
             self.notes.append(f"FAILED  {self.name}: ran no test")
         return self.report(started, log)
+
+    def once_more(self):
+        """The first log stays beside the second; the last lines of the run name what passed only now."""
+        log = os.path.join(LOGS, self.name.replace("/", "_") + ".log")
+        if os.path.exists(log):
+            os.replace(log, log.removesuffix(".log") + ".first.log")
+        first = [n.removeprefix("FAILED  ") for n in self.notes if n.startswith("FAILED")]
+        self.passed = self.failed = self.skipped = 0
+        self.notes = []
+        self.run()
+        return [] if self.failed else [f"{self.name}: {what}" for what in first]
 
     def report(self, started, log):
         with LOCK:
@@ -161,8 +174,8 @@ def one_by_one():
 def machines():
     if os.environ.get("PENSTOCK_NO_VM"):
         return
-    for kernel in ("6.12", "6.1", "5.10"):
-        yield Suite(f"vm/{kernel}", ["tests/vm/suite.sh", kernel], 3000)
+    for kernel in ("5.10", "6.12", "6.1"):  # the slowest first
+        yield Suite(f"vm/{kernel}", ["tests/vm/suite.sh", kernel], 1800)
 
 
 def rungs(ran):
@@ -171,6 +184,14 @@ def rungs(ran):
     if "e2e/rungs" not in names or len(names) < 2:
         return []
     return [Suite("rungs", ["tests/vm/rungs.py", *(os.path.join("build/test-logs", n.replace("/", "_") + ".log") for n in names)])]
+
+
+def once_more(failed):
+    """What failed the first time and passed the second. A guest has done that by itself (run.py --again)."""
+    failed = [s for s in failed if s.name.startswith(("unit/", "bpf/", "e2e/"))]
+    if len(failed) > MOST_AGAIN:
+        return []
+    return [what for s in failed for what in s.once_more()]
 
 
 def main():
@@ -186,6 +207,7 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             list(pool.map(Suite.run, phase))
     ran = [s for _, phase in phases for s in phase]
+    unsure = once_more([s for s in ran if s.failed])
     for suite in rungs(ran):
         suite.run()
         ran.append(suite)
@@ -193,6 +215,8 @@ def main():
     if not ran:
         print(f"no suite is called {' '.join(wanted)}")
         failed = 1
+    for what in unsure:
+        print(f"failed once, passed when it was run again: {what}")
     print(f"{sum(s.passed for s in ran)} passed, {failed} failed, {sum(s.skipped for s in ran)} skipped", flush=True)
     return 1 if failed else 0
 

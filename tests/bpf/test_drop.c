@@ -255,16 +255,19 @@ static void check_rate(void **state)
 	int fd = bound(net.a, SOCK_DGRAM, "10.77.0.1", 27005), stats = bpf_map__fd(skel->maps.class_stats);
 	const size_t at = offsetof(struct pst_class_stat, suppressed);
 	uint64_t held;
-	int got;
+	int got = 0;
 
 	(void)state;
-	fresh_second();
-	held = stat_sum(stats, PST_CLASS_NET, at);
-	for (int i = 0; i < 500; i++)
-		say(fd, "10.77.0.2", 7005);
-	usleep(100000);
-	got = drop_count(net.ino_b, 7005);
-	held = stat_sum(stats, PST_CLASS_NET, at) - held;
+	/* The rate is the host's, and others may have used up a second's share. */
+	for (int i = 0; i < 20 && !got; i++) {
+		fresh_second();
+		held = stat_sum(stats, PST_CLASS_NET, at);
+		for (int n = 0; n < 500; n++)
+			say(fd, "10.77.0.2", 7005);
+		usleep(100000);
+		got = drop_count(net.ino_b, 7005);
+		held = stat_sum(stats, PST_CLASS_NET, at) - held;
+	}
 	assert_in_range(got, 1, 2 * RATE * sysconf(_SC_NPROCESSORS_ONLN));
 	assert_true((uint64_t)got + held >= 500);
 	close(fd);

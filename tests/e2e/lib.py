@@ -36,6 +36,11 @@ _count = 0
 _open = []
 
 
+def make_users():
+    """The users as whom the stages go on when root starts them; what is there stays."""
+    subprocess.run([os.path.join(ROOT, "compose", "local", "users.sh")], check=True, stdout=subprocess.DEVNULL)
+
+
 def mounted(path, kind):
     with open("/proc/self/mounts") as f:
         return any(line.split()[1] == path and line.split()[2] == kind for line in f)

@@ -26,6 +26,10 @@ SENSORS = "sensors: {exec_failed: no, cred: no, accept: no, udp: no, drops: no, 
 KINDS = ("process_fork", "process_exec", "process_exit", "tcp_connect", "tcp_listen", "tcp_close")
 
 
+def setUpModule():
+    lib.make_users()
+
+
 def sensor_fields(o):
     """What came from the kernel; the enricher's fields may know more or less in another run."""
     if not hasattr(sensor_fields, "names"):

@@ -124,7 +124,7 @@ class UpTest(unittest.TestCase):
     def setUpClass(cls):
         if os.path.exists("/etc/penstock/penstock.yaml"):
             raise unittest.SkipTest("this host has a configuration of Penstock, and these tests are about having none")
-        subprocess.run([os.path.join(lib.ROOT, "compose", "local", "users.sh")], check=True, stdout=subprocess.DEVNULL)
+        lib.make_users()
 
     def up(self, *args, **kw):
         u = Up(*args, **kw)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The same tests as on the host, in a VM with another kernel, in one boot. Prints TAP.
-#   tests/vm/suite.sh KERNEL                 what `make test` runs: kernel programs and end to end, less tests/vm/left-out
+#   tests/vm/suite.sh KERNEL                 what `make test` runs: the tests of the kernel programs, and what tests/vm/chosen names
 #   tests/vm/suite.sh KERNEL --all           all of them
 #   tests/vm/suite.sh KERNEL --bpf [NAME]... the tests of the kernel programs, or those whose name has a NAME in it
 #   tests/vm/suite.sh KERNEL --e2e [ARG]...  the end-to-end suite; ARGs go to tests/e2e/run.py
@@ -22,7 +22,7 @@ esac
 
 # What the tests read beside the programs that every guest has.
 data=(--add proto/wire/schema.json --add proto/base/ckpt.h --add docs --add tests/fuzz/seeds.py --add compose/rules --add compose/local
-	--add tests/vm/suite-guest.sh --add tests/vm/left-out)
+	--add tests/vm/suite-guest.sh --add tests/vm/chosen)
 
 out=$(mktemp)
 trap 'cat "$out"; rm -f "$out"; exit 124' TERM INT
