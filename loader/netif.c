@@ -7,6 +7,7 @@
 
 #include "loader/clsact.h"
 #include "loader/net_internal.h"
+#include "loader/patterns.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 

@@ -32,6 +32,7 @@ static void on_report(void *arg)
 {
 	struct server *s = arg;
 
+	waiting_look(&s->l->waiting, &s->l->config, &s->l->net, true);
 	report_write(s->l, &s->names);
 	pst_timer_arm(s->report, REPORT_NS, 0);
 }
@@ -126,6 +127,7 @@ static void reload(struct server *s)
 	if (r) {
 		loader_config_done(&s->l->config);
 		s->l->config = before;
+		s->l->waiting = (struct waiting){0};
 		net_sync(&s->l->net, &s->l->config, &s->l->plan, &s->l->features);
 	} else {
 		loader_config_done(&before);

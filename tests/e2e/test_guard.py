@@ -309,6 +309,55 @@ class Attach(GuardTest):
             self.assertEqual(os.stat(self.i.pin("maps", name)).st_mode & 0o777, 0o600)
 
 
+class Waiting(GuardTest):
+    """Entries that match no interface are told, and attached to what comes."""
+    config = config("[pstn0, pstd0, 'pstx*', '!pstx9', lo?]")
+    ENTRIES = [{"list": "guard.interfaces", "entry": e} for e in ("pstd0", "pstx*", "lo?")]
+
+    def status(self):
+        return self.i.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.i.run_dir, check=False).stdout
+
+    def test_load(self):
+        code, log = self.i.loader("load")
+        self.assertEqual(code, 0, log)
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES)
+        self.assertIn('load again when it is there list=loader.guard.interfaces entry="pstd0"', log)
+        self.assertNotIn("pstx9", log)
+        shown = next(line for line in self.status().splitlines() if "pstd0" in line)
+        self.assertIn("loader.guard.interfaces: attached by the next load", shown)
+        self.i.run("ip", "link", "add", "pstd0", "type", "veth", "peer", "name", "pstp0")
+        code, log = self.i.loader("load")
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES[1:])
+        self.assertNotEqual(self.guard("pstd0")["mode"], "none")
+
+    def test_serve(self):
+        p = self.i.start("penstock-loader", "serve")
+        self.addCleanup(p.close)
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES)
+        self.assertIn('waiting for one list=loader.guard.interfaces entry="pstx*"', p.text())
+        self.assertIn("attached when one appears", self.status())
+        for name in ("pstd0", "pstx3"):
+            self.i.run("ip", "link", "add", name, "type", "veth", "peer", "name", f"p{name}")
+            lib.wait_for(lambda n=name: self.guard(n) and self.guard(n)["mode"] != "none", 20, name)
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES[2:])
+        self.assertIn('that was waited for list=loader.guard.interfaces entry="pstd0"', p.text())
+        self.i.run("ip", "link", "del", "pstd0")
+        lib.wait_for(lambda: self.ENTRIES[0] in self.i.report()["waiting"], 20, "the end of the interface")
+
+    def test_what_cannot_be_a_name(self):
+        """Refused with its place, and what is in force stays."""
+        self.i.load()
+        self.addCleanup(self.i.configure, self.config)
+        for entry in ("averyveryverylongname", "net/eth0", "'eth 0'", "''"):
+            text = f"loader:\n  guard:\n    interfaces:\n      - pstn0\n      - {entry}\n"
+            self.i.configure(text)
+            code, log = self.i.loader("load")
+            self.assertEqual(code, lib.EXIT_USAGE, log)
+            line = open(self.i.config_path).read().splitlines().index(f"      - {entry}") + 1
+            self.assertIn(f":{line}:9: expected the name of an interface or a glob", log)
+        self.assertEqual(self.guard()["mode"], "xdp")
+
+
 class TakenOff(GuardTest):
     """What somebody takes off an interface while the loader serves is noticed, counted, and attached again."""
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/patterns.h"
+
+#include <ctype.h>
+#include <fnmatch.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "proto/base/cleanup.h"
+
+#define PATTERN_BYTES_MAX 64
+
+static bool leaves_out(const char *pattern)
+{
+	return pattern[0] == '!';
+}
+
+static bool matches(const char *pattern, const char *name)
+{
+	return !fnmatch(pattern, name, 0);
+}
+
+uint64_t patterns_hit(const struct pst_strs *patterns, const char *name)
+{
+	uint64_t hit = 0;
+
+	for (size_t i = 0; i < PST_MIN(patterns->n, (size_t)PATTERNS_MAX); i++)
+		if (!leaves_out(patterns->v[i]) && matches(patterns->v[i], name))
+			hit |= 1ull << i;
+	return hit;
+}
+
+static bool repeats(const struct pst_strs *patterns, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (!strcmp(patterns->v[i], patterns->v[at]))
+			return true;
+	return false;
+}
+
+uint64_t patterns_asking(const struct pst_strs *patterns)
+{
+	uint64_t asking = 0;
+
+	for (size_t i = 0; i < PST_MIN(patterns->n, (size_t)PATTERNS_MAX); i++)
+		if (!leaves_out(patterns->v[i]) && !repeats(patterns, i))
+			asking |= 1ull << i;
+	return asking;
+}
+
+bool patterns_take(const struct pst_strs *patterns, const char *name)
+{
+	for (size_t i = 0; i < patterns->n; i++)
+		if (leaves_out(patterns->v[i]) && matches(patterns->v[i] + 1, name))
+			return false;
+	return patterns_asking(patterns) ? patterns_hit(patterns, name) : patterns->n;
+}
+
+/* ---- what no name can be (dev_valid_name()) ---- */
+
+/* Bytes of the shortest name that it matches; 0 where a set makes that hard to say. */
+static size_t shortest(const char *pattern)
+{
+	size_t n = 0;
+
+	for (; *pattern; pattern++) {
+		if (*pattern == '[')
+			return 0;
+		if (*pattern == '\\' && pattern[1])
+			pattern++;
+		else if (*pattern == '*')
+			continue;
+		n++;
+	}
+	return n;
+}
+
+static bool has_impossible(const char *pattern)
+{
+	bool glob = strchr(pattern, '['); /* [[:digit:]] */
+
+	for (const unsigned char *p = (const unsigned char *)pattern; *p; p++)
+		if (*p == '/' || (*p == ':' && !glob) || isspace(*p) || iscntrl(*p))
+			return true;
+	return false;
+}
+
+const char *patterns_flaw(const char *pattern)
+{
+	const char *p = pattern + leaves_out(pattern);
+
+	if (!*p)
+		return "there is nothing";
+	if (strlen(p) > PATTERN_BYTES_MAX)
+		return "it has more than 64 bytes";
+	if (has_impossible(p))
+		return "no name has '/', ':' or white space";
+	if (!strcmp(p, ".") || !strcmp(p, ".."))
+		return "no interface is called so";
+	return shortest(p) >= IF_NAMESIZE ? "a name has at most 15 bytes" : NULL;
+}
