@@ -108,7 +108,8 @@ static const struct pst_conf_field guard_fields[] = {
 	{.key = "interfaces",
 		.type = PST_CONF_STRS,
 		.offset = offsetof(struct loader_config, guarded),
-		.help = "interfaces whose incoming packets are judged (names or globs; !name leaves out)",
+		.help = "interfaces whose incoming packets are judged: names, globs, \"default route\"; "
+			"!name leaves out",
 		.max = PATTERNS_MAX},
 	{.key = "firewall_memory",
 		.type = PST_CONF_SIZE,
@@ -163,7 +164,8 @@ const struct pst_conf_field loader_fields[] = {
 	{.key = "interfaces",
 		.type = PST_CONF_STRS,
 		.offset = offsetof(struct loader_config, interfaces),
-		.help = "interfaces whose packets are counted (names or globs; !name leaves out)",
+		.help = "interfaces whose packets are counted: names, globs, \"default route\"; !name leaves "
+			"out",
 		.max = PATTERNS_MAX},
 	{.key = "xdp",
 		.type = PST_CONF_STRS,
@@ -308,7 +310,7 @@ static void check_patterns(
 
 		if (flaw)
 			pst_conf_reject(ctx, entry_at(list, i),
-				"expected the name of an interface or a glob: %s", flaw);
+				"expected the name of an interface, a glob or \"default route\": %s", flaw);
 	}
 }
 

@@ -15,17 +15,22 @@ static bool leaves_out(const char *pattern)
 	return pattern[0] == '!';
 }
 
-static bool matches(const char *pattern, const char *name)
+static bool is_uplink(const char *pattern)
 {
-	return !fnmatch(pattern, name, 0);
+	return !strcmp(pattern, PATTERNS_UPLINK);
 }
 
-uint64_t patterns_hit(const struct pst_strs *patterns, const char *name)
+static bool matches(const char *pattern, const char *name, bool uplink)
+{
+	return is_uplink(pattern) ? uplink : !fnmatch(pattern, name, 0);
+}
+
+uint64_t patterns_hit(const struct pst_strs *patterns, const char *name, bool uplink)
 {
 	uint64_t hit = 0;
 
 	for (size_t i = 0; i < PST_MIN(patterns->n, (size_t)PATTERNS_MAX); i++)
-		if (!leaves_out(patterns->v[i]) && matches(patterns->v[i], name))
+		if (!leaves_out(patterns->v[i]) && matches(patterns->v[i], name, uplink))
 			hit |= 1ull << i;
 	return hit;
 }
@@ -48,12 +53,20 @@ uint64_t patterns_asking(const struct pst_strs *patterns)
 	return asking;
 }
 
-bool patterns_take(const struct pst_strs *patterns, const char *name)
+bool patterns_ask_routes(const struct pst_strs *patterns)
 {
 	for (size_t i = 0; i < patterns->n; i++)
-		if (leaves_out(patterns->v[i]) && matches(patterns->v[i] + 1, name))
+		if (is_uplink(patterns->v[i] + leaves_out(patterns->v[i])))
+			return true;
+	return false;
+}
+
+bool patterns_take(const struct pst_strs *patterns, const char *name, bool uplink)
+{
+	for (size_t i = 0; i < patterns->n; i++)
+		if (leaves_out(patterns->v[i]) && matches(patterns->v[i] + 1, name, uplink))
 			return false;
-	return patterns_asking(patterns) ? patterns_hit(patterns, name) : patterns->n;
+	return patterns_asking(patterns) ? patterns_hit(patterns, name, uplink) : patterns->n;
 }
 
 /* ---- what no name can be (dev_valid_name()) ---- */
@@ -89,6 +102,8 @@ const char *patterns_flaw(const char *pattern)
 {
 	const char *p = pattern + leaves_out(pattern);
 
+	if (is_uplink(p))
+		return NULL;
 	if (!*p)
 		return "there is nothing";
 	if (strlen(p) > PATTERN_BYTES_MAX)

@@ -185,7 +185,7 @@ static json_t *guard_list(const struct loader *l)
 		const struct net_iface *n = &l->net.v[i];
 		char name[IF_NAMESIZE + 2];
 
-		if (!net_guards(&l->config, n->name, n->ifindex))
+		if (!net_guards(&l->config, n))
 			continue;
 		shown_name(n, name, sizeof(name));
 		json_array_append_new(list,

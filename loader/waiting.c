@@ -37,7 +37,7 @@ static uint64_t look(const struct loader_config *config, const struct net *net, 
 
 	for (unsigned i = 0; i < net->n && left; i++)
 		if (counts(&net->v[i], list))
-			left &= ~patterns_hit(patterns, net->v[i].name);
+			left &= ~patterns_hit(patterns, net->v[i].name, net->v[i].uplink);
 	return left;
 }
 
