@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "loader/fdserver.h"
+#include "loader/guardmaps.h"
 #include "loader/report.h"
 #include "loader/unload.h"
 #include "proto/base/cleanup.h"
@@ -58,6 +59,7 @@ static void on_check(void *arg)
 
 	if (net_check(&s->l->net))
 		report_soon(s);
+	guardmaps_attached(&s->l->pins, &s->l->net);
 }
 
 static void on_netlink(void *arg, int fd, uint32_t events)
@@ -181,6 +183,7 @@ static void finish(struct server *s, bool unload_on_exit)
 		return;
 	}
 	net_detach_all(&s->l->net);
+	guardmaps_attached(&s->l->pins, &s->l->net);
 	pins_remove_all(&s->l->pins);
 	unload_run_dir(&s->l->common);
 	pst_info("everything is taken down");

@@ -58,6 +58,17 @@ static_assert(sizeof(struct pst_guard_limits) == 64, "abi");
 
 #define PST_GUARD_PORT_WORDS 1024
 
+#define PST_GUARD_IFACES 256
+
+/* Where the programs are attached, and what differs from interface to interface. */
+struct pst_guard_ifaces {
+	/* the loader's: by how many what comes in is judged, and the numbers of the first ones */
+	__u32 attached;
+	__u32 pad;
+	__u32 ifindex[PST_GUARD_IFACES];
+};
+static_assert(sizeof(struct pst_guard_ifaces) == 8 + 4 * PST_GUARD_IFACES, "abi");
+
 /* What policyd tells the programs; each word is one store. */
 struct pst_guard {
 	__u64 fw_generation;    /* its low bit: the half of `fw_lines` in force; 0: no firewall */
@@ -73,8 +84,10 @@ struct pst_guard {
 	struct pst_guard_limits limits;
 	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
 						*/
+	struct pst_guard_ifaces ifaces;
 };
-static_assert(sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS, "abi");
+static_assert(
+	sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS + sizeof(struct pst_guard_ifaces), "abi");
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
 

@@ -16,6 +16,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
+import loader  # noqa: E402
 import net  # noqa: E402
 import pipeline  # noqa: E402
 
@@ -267,6 +268,30 @@ class Rules(FirewallTest):
         self.assertEqual(len(replies), len(ops))
         for reply in replies:
             self.assertIn("root", reply.get("error", ""))
+
+
+class NotEnforced(FirewallTest):
+    """Rules that no program looks at are not called in force."""
+
+    def wait_state(self, state, attached):
+        pipeline.wait_for(lambda: self.p.ctl("policyd", op="firewall")["state"] == state and
+                          self.p.ctl("policyd", op="status")["extra"]["guard_attached"] == attached, state)
+
+    def test_the_interface_goes_and_comes(self):
+        self.wait_state("in force", 1)
+        self.p.run("ip", "link", "del", "pstn0")
+        self.wait_state("not enforced", 0)
+        pipeline.wait_for(lambda: "written, not enforced" in self.p.stage["policyd"].text(), "the line in the log")
+        self.p.run("ip", "link", "add", "pstn0", "type", "veth", "peer", "name", "pstf7")
+        self.wait_state("in force", 1)
+
+    def test_the_guard_does_not_load(self):
+        self.p.down()
+        p = self.p.begin("loader", env=loader.refuse("prog:guard"))
+        self.p.begin("policyd")
+        self.assertEqual(next(s["state"] for s in self.p.report()["sensors"] if s["name"] == "guard"), "unavailable", p.text())
+        state = self.p.ctl("policyd", op="firewall")["state"]
+        self.assertIn(state, ("not guarded", "not enforced"))
 
 
 class Command(FirewallTest):
