@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/patterns.h"
 
-#include <ctype.h>
-#include <fnmatch.h>
-#include <net/if.h>
 #include <string.h>
 
 #include "proto/base/cleanup.h"
-
-#define PATTERN_BYTES_MAX 64
+#include "proto/base/ifpattern.h"
 
 static bool leaves_out(const char *pattern)
 {
@@ -22,7 +18,7 @@ static bool is_uplink(const char *pattern)
 
 static bool matches(const char *pattern, const char *name, bool uplink)
 {
-	return is_uplink(pattern) ? uplink : !fnmatch(pattern, name, 0);
+	return is_uplink(pattern) ? uplink : pst_ifpattern_match(pattern, name);
 }
 
 uint64_t patterns_hit(const struct pst_strs *patterns, const char *name, bool uplink)
@@ -69,48 +65,9 @@ bool patterns_take(const struct pst_strs *patterns, const char *name, bool uplin
 	return patterns_asking(patterns) ? patterns_hit(patterns, name, uplink) : patterns->n;
 }
 
-/* ---- what no name can be (dev_valid_name()) ---- */
-
-/* Bytes of the shortest name that it matches; 0 where a set makes that hard to say. */
-static size_t shortest(const char *pattern)
-{
-	size_t n = 0;
-
-	for (; *pattern; pattern++) {
-		if (*pattern == '[')
-			return 0;
-		if (*pattern == '\\' && pattern[1])
-			pattern++;
-		else if (*pattern == '*')
-			continue;
-		n++;
-	}
-	return n;
-}
-
-static bool has_impossible(const char *pattern)
-{
-	bool glob = strchr(pattern, '['); /* [[:digit:]] */
-
-	for (const unsigned char *p = (const unsigned char *)pattern; *p; p++)
-		if (*p == '/' || (*p == ':' && !glob) || isspace(*p) || iscntrl(*p))
-			return true;
-	return false;
-}
-
 const char *patterns_flaw(const char *pattern)
 {
 	const char *p = pattern + leaves_out(pattern);
 
-	if (is_uplink(p))
-		return NULL;
-	if (!*p)
-		return "there is nothing";
-	if (strlen(p) > PATTERN_BYTES_MAX)
-		return "it has more than 64 bytes";
-	if (has_impossible(p))
-		return "no name has '/', ':' or white space";
-	if (!strcmp(p, ".") || !strcmp(p, ".."))
-		return "no interface is called so";
-	return shortest(p) >= IF_NAMESIZE ? "a name has at most 15 bytes" : NULL;
+	return is_uplink(p) ? NULL : pst_ifpattern_flaw(p);
 }

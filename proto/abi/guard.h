@@ -66,8 +66,15 @@ struct pst_guard_ifaces {
 	__u32 attached;
 	__u32 pad;
 	__u32 ifindex[PST_GUARD_IFACES];
+	/*
+	 * policyd's, with PST_GUARD_DROP_IFACES: where something else is done with what cannot be read, as
+	 * ifindex << 32 | PST_GUARD_DROP_*. An interface is at ifindex % PST_GUARD_IFACES, or at most
+	 * PST_GUARD_IFACE_TRIES - 1 places behind.
+	 */
+	__u64 drop[PST_GUARD_IFACES];
 };
-static_assert(sizeof(struct pst_guard_ifaces) == 8 + 4 * PST_GUARD_IFACES, "abi");
+#define PST_GUARD_IFACE_TRIES 8
+static_assert(sizeof(struct pst_guard_ifaces) == 8 + 12 * PST_GUARD_IFACES, "abi");
 
 /* What policyd tells the programs; each word is one store. */
 struct pst_guard {
@@ -104,6 +111,7 @@ static_assert(
 #define PST_GUARD_SYN         (1 << 16) /* SYNs above the rate of all are not let through */
 #define PST_GUARD_SYN_COOKIES (1 << 17) /* but answered, when somebody listens */
 #define PST_GUARD_SYN_PORTS   (1 << 18) /* those to `syn_ports`, whoever listens */
+#define PST_GUARD_DROP_IFACES (1 << 24) /* some interfaces have their own PST_GUARD_DROP_* */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 
