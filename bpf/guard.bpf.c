@@ -450,17 +450,42 @@ static __always_inline __u32 guard_before_rules_skb(
 		GUARD_REASON(PST_GUARD_NO_IP))
 static_assert(PST_GUARD_REASONS <= 32, "a set of reasons is a word");
 
+/* Is what cannot be read for this reason dropped where it came in? Nothing but such packets comes here. */
+__noinline int guard_drops_unread(__u32 reason)
+{
+	struct guard_packet *pkt = guard_packet();
+	__u32 zero = 0, i;
+	const struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
+	__u64 flags, ifindex;
+
+	if (!pkt || !g)
+		return false;
+	flags = pkt->flags;
+	ifindex = pkt->fw.ifindex;
+	for (i = 0; flags & PST_GUARD_DROP_IFACES && i < PST_GUARD_IFACE_TRIES; i++) {
+		__u64 at = (ifindex + i) % PST_GUARD_IFACES, own;
+
+		pst_keep(at);
+		if (at >= PST_GUARD_IFACES)
+			break;
+		own = *(const volatile __u64 *)&g->ifaces.drop[at];
+		if (own >> 32 == ifindex)
+			flags = own & 0xffffff;
+	}
+	if (reason == PST_GUARD_TRUNCATED)
+		return !!(flags & PST_GUARD_DROP_TRUNCATED);
+	if (reason == PST_GUARD_MALFORMED)
+		return !!(flags & PST_GUARD_DROP_MALFORMED);
+	return !!(flags & PST_GUARD_DROP_NO_IP);
+}
+
 /* Counts; true: it is dropped. */
 static __always_inline bool guard_end(struct guard_packet *pkt, __u32 reason)
 {
 	pkt->reason = reason;
 	guard_count_reason(reason, pkt);
-	if (reason == PST_GUARD_TRUNCATED)
-		return pkt->flags & PST_GUARD_DROP_TRUNCATED;
-	if (reason == PST_GUARD_MALFORMED)
-		return pkt->flags & PST_GUARD_DROP_MALFORMED;
-	if (reason == PST_GUARD_NO_IP)
-		return pkt->flags & PST_GUARD_DROP_NO_IP;
+	if (GUARD_UNREAD & GUARD_REASON(reason & 31))
+		return guard_drops_unread(reason);
 	return reason < PST_GUARD_REASONS && GUARD_DROPPED & GUARD_REASON(reason);
 }
 

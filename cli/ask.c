@@ -148,10 +148,21 @@ int ask_change(const char *program, const char *run_dir, const struct pst_buf *r
 		return PST_EXIT_SYSTEM;
 	warning = json_string_value(json_object_get(reply, "warning"));
 	not_kept = warning && *warning;
+	ask_say_idle(stderr, reply);
 	if (not_kept)
 		fprintf(stderr, "%s: warning: %s\n", program, cli_safe(warning));
 	json_decref(reply);
 	return not_kept ? EXIT_NOT_KEPT : PST_EXIT_OK;
+}
+
+void ask_say_idle(FILE *f, const json_t *reply)
+{
+	const char *state = json_string_value(json_object_get(reply, "state"));
+
+	if (json_is_true(json_object_get(reply, "not_enforced")) || (state && !strcmp(state, "not enforced")))
+		fputs("written, not enforced: the loader has attached the guard to no interface, penstock "
+		      "status says why\n",
+			f);
 }
 
 const char *ask_error(int error)

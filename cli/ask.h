@@ -4,6 +4,7 @@
 #define CLI_ASK_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "proto/wire/ctl.h"
 
@@ -24,6 +25,8 @@ json_t *ask_policyd(const char *program, const char *run_dir, const struct pst_b
  */
 #define EXIT_NOT_KEPT 1
 int ask_change(const char *program, const char *run_dir, const struct pst_buf *request);
+/* Of a reply about the guard: is what is written looked at by no program? Then it says so. */
+void ask_say_idle(FILE *f, const json_t *reply);
 json_t *ask_to_json(const msgpack_object *o);
 const char *ask_error(int error); /* what it means for a person */
 

@@ -123,6 +123,7 @@ static void print_lists(const json_t *reply)
 
 	printf("lists: %s, generation %lld\n", text(json_object_get(reply, "state")),
 		number(reply, "generation"));
+	ask_say_idle(stdout, reply);
 	if (*error)
 		printf("not in force: %s\n", error);
 	if (*text(json_object_get(reply, "warning")))
@@ -170,6 +171,8 @@ static void print_stats(const json_t *reply)
 
 	if (!json_is_true(json_object_get(reply, "guarded")))
 		printf("not guarded: the loader guards no interface (loader.guard)\n");
+	else
+		ask_say_idle(stdout, reply);
 	printf("%-12s %-6s %15s %18s %19s %18s\n", "step", "does", "packets dropped", "bytes",
 		"would have dropped", "bytes");
 	json_array_foreach(json_object_get(reply, "steps"), i, row) printf(

@@ -97,6 +97,7 @@ static void print_state(const json_t *reply, bool colour)
 	if (*text_of(reply, "file"))
 		printf(", %s", text_of(reply, "file"));
 	putchar('\n');
+	ask_say_idle(stdout, reply);
 	if (error && *error)
 		printf("%snot in force: %s%s\n", colour ? RED : "", cli_safe(error), colour ? PLAIN : "");
 	if (*text_of(reply, "warning"))

@@ -245,6 +245,22 @@ static void print_guard(const json_t *guard)
 	}
 }
 
+/* Entries of the configuration that match no interface. */
+static void print_waiting(const json_t *waiting, bool serving)
+{
+	const json_t *x;
+	size_t i;
+
+	if (json_array_size(waiting))
+		printf("\n%sno such interface   list%s\n", paint(BOLD), paint(PLAIN));
+	json_array_foreach(waiting, i, x)
+	{
+		printf("  %-16s %sloader.%s%s: %s\n", report_safe(x, "entry"), paint(YELLOW),
+			report_safe(x, "list"), paint(PLAIN),
+			serving ? "attached when one appears" : "attached by the next load");
+	}
+}
+
 static void print_report(const json_t *report)
 {
 	const json_t *x;
@@ -263,6 +279,7 @@ static void print_report(const json_t *report)
 			report_safe(x, "mode"), *report_text(x, "why") ? ": " : "", report_safe(x, "why"));
 	}
 	print_guard(json_object_get(report, "guard"));
+	print_waiting(json_object_get(report, "waiting"), json_is_true(json_object_get(report, "serving")));
 }
 
 /* ---- whole ---- */

@@ -16,6 +16,7 @@
 #define REPORT_MAX  (4 << 20) /* more than the loader writes of 4,096 interfaces */
 #define GUARDED_MAX 256
 #define SENSORS_MAX 256
+#define WAITING_MAX 192             /* 3 lists of 64 */
 #define STALE_NS    120000000000ull /* a loader that stays writes its report more often */
 
 struct report {
@@ -306,6 +307,34 @@ static void expose_guarded(
 	}
 }
 
+static bool first_entry(const json_t *rows, size_t i, const char *list, const char *entry)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(text_of(json_array_get(rows, k), "list"), list) &&
+			!strcmp(text_of(json_array_get(rows, k), "entry"), entry))
+			return false;
+	return *entry;
+}
+
+static void expose_waiting(const struct report *report, struct expo *expo)
+{
+	const json_t *rows = json_object_get(report->root, "waiting");
+
+	expo_family(expo, &metrics_table[M_WAITING]);
+	for (size_t i = 0; i < json_array_size(rows) && i < WAITING_MAX; i++) {
+		PST_CLEANUP(pst_buf_done) struct pst_buf label = {0};
+		const json_t *row = json_array_get(rows, i);
+		const char *list = text_of(row, "list"), *entry = text_of(row, "entry");
+
+		if (!first_entry(rows, i, list, entry))
+			continue;
+		expo_label(&label, "list", list, strlen(list), report->max_label);
+		expo_label(&label, "entry", entry, strlen(entry), report->max_label);
+		if (!label.failed)
+			expo_u64(expo, (const char *)label.p, 1);
+	}
+}
+
 void report_expose(const struct report *report, struct expo *expo)
 {
 	static const char *const in[] = {"name", "mode", "why"}, *const out[] = {"name", "out", "out_why"};
@@ -320,6 +349,7 @@ void report_expose(const struct report *report, struct expo *expo)
 	expose_sensors(report, expo, false);
 	expose_guarded(report, expo, &metrics_table[M_GUARDED], in);
 	expose_guarded(report, expo, &metrics_table[M_GUARDED_OUT], out);
+	expose_waiting(report, expo);
 	expo_family(expo, &metrics_table[M_REATTACHED]);
 	expo_u64(expo, NULL, (uint64_t)json_integer_value(json_object_get(report->root, "reattached")));
 }

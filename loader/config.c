@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/config.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "loader/ladder.h"
+#include "loader/patterns.h"
 #include "proto/abi/guard.h"
 #include "proto/base/cleanup.h"
 
-#define PATTERNS_MAX      64
-#define PATTERN_BYTES_MAX 64
-#define KIB               (1ull << 10)
-#define MIB               (1ull << 20)
-#define SECOND            1000000000ull
+#define KIB    (1ull << 10)
+#define MIB    (1ull << 20)
+#define SECOND 1000000000ull
 
 #define SENSOR_FIELD(k, id, text)                                                                            \
 	{                                                                                                    \
@@ -110,7 +108,8 @@ static const struct pst_conf_field guard_fields[] = {
 	{.key = "interfaces",
 		.type = PST_CONF_STRS,
 		.offset = offsetof(struct loader_config, guarded),
-		.help = "interfaces whose incoming packets are judged (names or globs; !name leaves out)",
+		.help = "interfaces whose incoming packets are judged: names, globs, \"default route\"; "
+			"!name leaves out",
 		.max = PATTERNS_MAX},
 	{.key = "firewall_memory",
 		.type = PST_CONF_SIZE,
@@ -165,7 +164,8 @@ const struct pst_conf_field loader_fields[] = {
 	{.key = "interfaces",
 		.type = PST_CONF_STRS,
 		.offset = offsetof(struct loader_config, interfaces),
-		.help = "interfaces whose packets are counted (names or globs; !name leaves out)",
+		.help = "interfaces whose packets are counted: names, globs, \"default route\"; !name leaves "
+			"out",
 		.max = PATTERNS_MAX},
 	{.key = "xdp",
 		.type = PST_CONF_STRS,
@@ -292,27 +292,35 @@ static void check_rung(
 			"%s has no rung \"%s\" (strongest: \"%s\")", sensor->name, name, names[1]);
 }
 
+/* A list may be given as one text. */
+static const struct pst_node *entry_at(const struct pst_node *list, size_t i)
+{
+	const struct pst_node *n = list && list->type == PST_NODE_SEQUENCE ? list->child : NULL;
+
+	while (n && i--)
+		n = n->next;
+	return n ? n : list;
+}
+
 static void check_patterns(
-	struct pst_conf_ctx *ctx, const struct pst_node *node, const struct pst_strs *patterns)
+	struct pst_conf_ctx *ctx, const struct pst_node *list, const struct pst_strs *patterns)
 {
 	for (size_t i = 0; i < patterns->n; i++) {
-		const char *p = patterns->v[i];
+		const char *flaw = patterns_flaw(patterns->v[i]);
 
-		if (!p[p[0] == '!'] || strlen(p) > PATTERN_BYTES_MAX)
-			pst_conf_reject(ctx, node,
-				"pattern %zu: expected the name of an interface or a glob of 1 to %d bytes",
-				i + 1, PATTERN_BYTES_MAX);
+		if (flaw)
+			pst_conf_reject(ctx, entry_at(list, i),
+				"expected the name of an interface, a glob or \"default route\": %s", flaw);
 	}
 }
 
 static void check_guarded(
-	struct pst_conf_ctx *ctx, const struct pst_node *node, const struct pst_strs *patterns)
+	struct pst_conf_ctx *ctx, const struct pst_node *list, const struct pst_strs *patterns)
 {
-	check_patterns(ctx, node, patterns);
+	check_patterns(ctx, list, patterns);
 	for (size_t i = 0; i < patterns->n; i++)
 		if (!strcmp(patterns->v[i], "lo"))
-			pst_conf_reject(
-				ctx, node, "pattern %zu: the loopback interface is never guarded", i + 1);
+			pst_conf_reject(ctx, entry_at(list, i), "the loopback interface is never guarded");
 }
 
 int loader_config_validate(struct pst_conf_ctx *ctx, const struct pst_node *section)
@@ -335,22 +343,4 @@ int loader_config_validate(struct pst_conf_ctx *ctx, const struct pst_node *sect
 	if (strcmp(c->cgroup, "auto") && c->cgroup[0] != '/')
 		pst_conf_reject(ctx, node_at(section, "cgroup", NULL), "expected auto or an absolute path");
 	return ctx->errors->count ? -EINVAL : 0;
-}
-
-bool patterns_take(const struct pst_strs *patterns, const char *name)
-{
-	bool any = false, taken = false;
-
-	for (size_t i = 0; i < patterns->n; i++) {
-		const char *p = patterns->v[i];
-
-		if (p[0] == '!') {
-			if (!fnmatch(p + 1, name, 0))
-				return false;
-			continue;
-		}
-		any = true;
-		taken |= !fnmatch(p, name, 0);
-	}
-	return taken || (!any && patterns->n);
 }

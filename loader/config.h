@@ -50,10 +50,4 @@ void loader_config_done(struct loader_config *config);
 /* What goes over single fields: powers of two, names of rungs, patterns. */
 int loader_config_validate(struct pst_conf_ctx *ctx, const struct pst_node *section);
 
-/*
- * Does the list take this interface? A name is taken when one pattern matches it and none that begins with
- * `!` does; a list of exclusions alone means all others.
- */
-bool patterns_take(const struct pst_strs *patterns, const char *name);
-
 #endif

@@ -2,6 +2,7 @@
 #include "loader/guardmaps.h"
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -182,6 +183,32 @@ int guardmaps_tell(const struct maps *maps, bool syn_cookies)
 		__atomic_store_n(&((struct pst_guard *)words.p)->can,
 			syn_cookies ? PST_GUARD_CAN_SYN_COOKIES : 0, __ATOMIC_RELAXED);
 	return r;
+}
+
+static void put_attached(const struct net *net, struct pst_guard_ifaces *to)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < net->n; i++) {
+		if (net->v[i].guard == NET_NONE)
+			continue;
+		if (n < PST_GUARD_IFACES)
+			__atomic_store_n(&to->ifindex[n], (uint32_t)net->v[i].ifindex, __ATOMIC_RELAXED);
+		n++;
+	}
+	__atomic_store_n(&to->attached, n, __ATOMIC_RELEASE);
+}
+
+void guardmaps_attached(const struct pins *pins, const struct net *net)
+{
+	PST_CLOSE int fd = pins_get(pins, PIN_MAPS, PST_MAP_GUARD);
+	PST_CLEANUP(unmap) struct region words = {0};
+	int r = fd < 0 ? fd : map_fd(fd, &words);
+
+	if (!r && words.bytes >= sizeof(struct pst_guard))
+		put_attached(net, &((struct pst_guard *)words.p)->ifaces);
+	else if (r && r != -ENOENT)
+		pst_warn_limited("cannot tell policyd where the guard is attached error=%s", strerror(-r));
 }
 
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps)

@@ -8,6 +8,7 @@
 #define PST_LOADER_GUARDMAPS_H
 
 #include "loader/maps.h"
+#include "loader/net.h"
 
 /* Is the map one of the three, and has one of those that are pinned another size than @config says? */
 bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *config, const char *name);
@@ -22,5 +23,7 @@ int guardmaps_take_over(const struct pins *pins, const struct maps *maps);
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps);
 /* What the programs can do on this kernel, into `guard`, for policyd. 0 or -errno. */
 int guardmaps_tell(const struct maps *maps, bool syn_cookies);
+/* Where the guard is attached, into what is pinned: policyd does not call enforced what is only written. */
+void guardmaps_attached(const struct pins *pins, const struct net *net);
 
 #endif

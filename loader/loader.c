@@ -260,6 +260,9 @@ int loader_apply(struct loader *l)
 	}
 	l->plan = (struct plan){.config = &l->config, .o = &l->outcomes};
 	r = net_sync(&l->net, &l->config, &l->plan, &l->features);
+	guardmaps_attached(&l->pins, &l->net);
+	l->waiting = (struct waiting){0}; /* the lists may be others */
+	waiting_look(&l->waiting, &l->config, &l->net, l->serving);
 	pins_set_owners(&l->pins, &l->accounts);
 	l->load_ns = pst_now_mono_ns() - start;
 	pst_info("%s generation=%u interfaces=%u ms=%.1f", current ? "nothing changed" : "loaded",

@@ -10,6 +10,7 @@
 #include "loader/net.h"
 #include "loader/pins.h"
 #include "loader/plan.h"
+#include "loader/waiting.h"
 
 struct loader {
 	const struct pst_stage_desc *desc;
@@ -20,6 +21,7 @@ struct loader {
 	struct caps_level caps;
 	struct pins pins;
 	struct net net;
+	struct waiting waiting;
 	struct outcomes outcomes; /* of what is in force */
 	struct plan plan;         /* views outcomes and config */
 	int pins_lock, run_lock;

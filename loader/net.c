@@ -6,6 +6,7 @@
 
 #include "loader/clsact.h"
 #include "loader/net_internal.h"
+#include "loader/patterns.h"
 #include "proto/abi/guard.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -20,9 +21,10 @@ const char *net_mode_name(enum net_mode mode)
 	return names[mode];
 }
 
-bool net_guards(const struct loader_config *config, const char *name, int ifindex)
+bool net_guards(const struct loader_config *config, const struct net_iface *iface)
 {
-	return ifindex != PST_GUARD_WHY_IFINDEX && patterns_take(&config->guarded, name);
+	return iface->ifindex != PST_GUARD_WHY_IFINDEX &&
+	       patterns_take(&config->guarded, iface->name, iface->uplink);
 }
 
 const struct net_iface *net_find(const struct net *net, const char *name)
@@ -90,8 +92,7 @@ static struct net_iface *add(struct net *net, int ifindex)
 static bool lacks_guard(const struct net *net, const struct net_iface *iface)
 {
 	return net->prog[NET_GUARD_IN].fd >= 0 &&
-	       (iface->guard == NET_NONE || iface->guard_out == NET_NONE) &&
-	       net_guards(net->config, iface->name, iface->ifindex);
+	       (iface->guard == NET_NONE || iface->guard_out == NET_NONE) && net_guards(net->config, iface);
 }
 
 void net_event(struct net *net, const struct link_event *event)
@@ -115,6 +116,7 @@ void net_event(struct net *net, const struct link_event *event)
 		return;
 	snprintf(iface->name, sizeof(iface->name), "%s", event->name);
 	iface->seen = true;
+	iface->uplink = uplinks_has(&net->uplinks, event->ifindex);
 	net_apply(net, iface);
 }
 
@@ -181,6 +183,40 @@ static bool use_tcx(const struct plan *plan, struct features *features)
 	return rung ? !strcmp(rung->name, "tcx") : feature_get(features, FEATURE_TCX)->ok;
 }
 
+/* ---- default routes ---- */
+
+static bool asks_for_routes(const struct loader_config *c)
+{
+	return patterns_ask_routes(&c->guarded) || patterns_ask_routes(&c->interfaces) ||
+	       patterns_ask_routes(&c->xdp);
+}
+
+static bool look_for_uplinks(struct net *net)
+{
+	if (asks_for_routes(net->config))
+		return uplinks_look(&net->uplinks);
+	net->uplinks = (struct uplinks){.next_ns = 0};
+	return false;
+}
+
+/* Where a default route came before where it went: at no instant is neither guarded. */
+static bool follow_uplinks(struct net *net)
+{
+	bool changed = look_for_uplinks(net);
+
+	for (int comes = 1; comes >= 0 && changed; comes--)
+		for (unsigned i = 0; i < net->n; i++) {
+			struct net_iface *iface = &net->v[i];
+
+			if (uplinks_has(&net->uplinks, iface->ifindex) != comes || iface->uplink == comes)
+				continue;
+			iface->uplink = comes;
+			pst_info("default route %s interface=%s", comes ? "came" : "went", iface->name);
+			net_apply(net, iface);
+		}
+	return changed;
+}
+
 int net_sync(struct net *net, const struct loader_config *config, const struct plan *plan,
 	struct features *features)
 {
@@ -192,8 +228,10 @@ int net_sync(struct net *net, const struct loader_config *config, const struct p
 	net->tcx = use_tcx(plan, features);
 	if (net->qdiscs < 0)
 		net->qdiscs = clsact_open(net->pins, false);
+	look_for_uplinks(net);
 	for (unsigned i = 0; i < net->n; i++) {
 		net->v[i].seen = false;
+		net->v[i].uplink = uplinks_has(&net->uplinks, net->v[i].ifindex);
 		net_apply(net, &net->v[i]);
 	}
 	r = netlink_list(on_listed, net);
@@ -237,7 +275,7 @@ static bool check_one(struct net *net, struct net_iface *iface)
 
 bool net_check(struct net *net)
 {
-	bool changed = false;
+	bool changed = follow_uplinks(net);
 
 	for (unsigned i = 0; i < PST_MIN(net->n, CHECKED_AT_ONCE); i++) {
 		net->checked = net->checked + 1 < net->n ? net->checked + 1 : 0;

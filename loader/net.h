@@ -15,6 +15,7 @@
 #include "loader/netlink.h"
 #include "loader/pins.h"
 #include "loader/plan.h"
+#include "loader/uplinks.h"
 
 #define INTERFACES_MAX 4096
 
@@ -35,6 +36,7 @@ struct net_iface {
 	int ifindex;
 	char name[IF_NAMESIZE];
 	bool seen;             /* by the listing under way */
+	bool uplink;           /* a default route leads over it, as far as somebody asks for them */
 	enum net_mode in, out; /* flows and counters */
 	enum net_mode guard, guard_out;
 	char why[WHY_MAX]; /* why not, or why not the better way; "" */
@@ -51,6 +53,7 @@ struct net {
 	uint64_t ignored;    /* interfaces beyond INTERFACES_MAX */
 	uint64_t reattached; /* times that somebody had taken off what we attached */
 	unsigned checked;    /* where the next net_check() goes on */
+	struct uplinks uplinks;
 	bool tcx;
 	struct net_prog prog[NET_PROGS];
 	int qdiscs; /* map: what we made for clsact, -1: not opened */
@@ -72,8 +75,8 @@ int net_sync(struct net *net, const struct loader_config *config, const struct p
 /* One interface came, changed or went. */
 void net_event(struct net *net, const struct link_event *event);
 /*
- * Each second: is what was attached to the next few interfaces there still? What is not is attached again.
- * True: something changed.
+ * Each second: have default routes moved, and is what was attached to the next few interfaces there still?
+ * What is not is attached again. True: something changed.
  */
 bool net_check(struct net *net);
 /* Detaches everything, also what an earlier loader attached. */
@@ -84,7 +87,7 @@ void net_let_go(struct net *net);
 const char *net_mode_name(enum net_mode mode);
 bool net_is_xdp(enum net_mode mode);
 /* Is it to be guarded? Never the loopback interface: by that packets of trials come in (why.h). */
-bool net_guards(const struct loader_config *config, const char *name, int ifindex);
+bool net_guards(const struct loader_config *config, const struct net_iface *iface);
 /* By name; NULL. */
 const struct net_iface *net_find(const struct net *net, const char *name);
 

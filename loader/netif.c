@@ -7,6 +7,7 @@
 
 #include "loader/clsact.h"
 #include "loader/net_internal.h"
+#include "loader/patterns.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -153,7 +154,7 @@ static bool have(const struct net *net, enum net_slot slot)
 /* The new place before the old one is given up: at no instant is a packet unguarded. */
 static void apply_guard(struct net *net, struct net_iface *iface)
 {
-	bool wanted = have(net, NET_GUARD_IN) && net_guards(net->config, iface->name, iface->ifindex);
+	bool wanted = have(net, NET_GUARD_IN) && net_guards(net->config, iface);
 
 	iface->guard_why[0] = '\0';
 	iface->guard = NET_NONE;
@@ -175,8 +176,8 @@ static void apply_guard(struct net *net, struct net_iface *iface)
 static void apply_flows(struct net *net, struct net_iface *iface)
 {
 	bool on = have(net, NET_FLOW_IN) && have(net, NET_FLOW_OUT);
-	bool asked = have(net, NET_FLOW_XDP) && patterns_take(&net->config->xdp, iface->name);
-	bool tc = on && (asked || patterns_take(&net->config->interfaces, iface->name));
+	bool asked = have(net, NET_FLOW_XDP) && patterns_take(&net->config->xdp, iface->name, iface->uplink);
+	bool tc = on && (asked || patterns_take(&net->config->interfaces, iface->name, iface->uplink));
 
 	snprintf(iface->why, sizeof(iface->why), "%s",
 		!on                                 ? "sensor flows is off"

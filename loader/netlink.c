@@ -161,6 +161,30 @@ int netlink_read(int fd, unsigned max, link_fn fn, void *arg)
 	return 0;
 }
 
+/* The kernel looks at what a request says of a table only if it is asked to (4.20). */
+static int set_strict(int fd)
+{
+	const int one = 1;
+
+	return setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof(one)) < 0 ? -errno : 0;
+}
+
+int netlink_dump(const void *request, uint32_t len, unsigned max, netlink_fn fn, void *arg)
+{
+	PST_CLOSE int fd = open_socket(0, 0);
+	PST_FREE char *buf = malloc(BUF_BYTES);
+	int r = fd < 0 ? fd : !buf ? -ENOMEM : set_strict(fd);
+
+	if (!r && send(fd, request, len, 0) < 0)
+		r = -errno;
+	for (unsigned i = 0; !r; i++) {
+		ssize_t n = i < max ? receive(fd, buf, BUF_BYTES, 0) : -E2BIG;
+
+		r = n < 0 ? (int)n : fn(arg, buf, (size_t)n);
+	}
+	return r < 0 ? r : 0;
+}
+
 /* Sends a request, for a dump or to be acknowledged, and reads the answer to its end. */
 static int ask(struct request *req, uint16_t type, uint16_t flags, size_t body, link_fn fn, void *arg)
 {

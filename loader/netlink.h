@@ -27,6 +27,12 @@ int netlink_filters(int ifindex, uint32_t parent);
 /* Is the qdisc for filters clsact, and not ingress, which takes filters for egress and runs them at ingress?
  */
 bool netlink_is_clsact(int ifindex);
+/*
+ * A dump: @request is sent, and each read of the answer goes to @fn, until it says that this is the end (1)
+ * or an error. 0; -E2BIG: more than @max reads; -errno.
+ */
+typedef int (*netlink_fn)(void *arg, const void *buf, size_t len);
+int netlink_dump(const void *request, uint32_t len, unsigned max, netlink_fn fn, void *arg);
 /* Walks the messages in @buf; for tests. Broken ones end the walk with -EBADMSG. */
 int netlink_parse(const void *buf, size_t len, link_fn fn, void *arg, bool *ret_done);
 

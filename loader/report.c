@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "loader/patterns.h"
 #include "loader/rundir.h"
 #include "proto/abi/maps.h"
 #include "proto/base/cleanup.h"
@@ -184,7 +185,7 @@ static json_t *guard_list(const struct loader *l)
 		const struct net_iface *n = &l->net.v[i];
 		char name[IF_NAMESIZE + 2];
 
-		if (!net_guards(&l->config, n->name, n->ifindex))
+		if (!net_guards(&l->config, n))
 			continue;
 		shown_name(n, name, sizeof(name));
 		json_array_append_new(list,
@@ -192,6 +193,23 @@ static json_t *guard_list(const struct loader *l)
 				"mode", net_mode_name(n->guard), "out", net_mode_name(n->guard_out), "why",
 				n->guard_why, "out_why", n->guard_out_why, "tags_hidden",
 				net_is_xdp(n->guard) && ethtool_takes_tags(n->name)));
+	}
+	return list;
+}
+
+/* Entries that wait for an interface. */
+static json_t *waiting_list(const struct loader *l)
+{
+	json_t *list = json_array();
+
+	for (int w = 0; w < WAITING_LISTS; w++) {
+		const struct pst_strs *patterns = waiting_patterns(&l->config, (enum waiting_list)w);
+
+		for (size_t i = 0; i < patterns->n && i < PATTERNS_MAX; i++)
+			if (l->waiting.entries[w] >> i & 1)
+				json_array_append_new(list,
+					json_pack("{s:s, s:s}", "list", waiting_name((enum waiting_list)w),
+						"entry", patterns->v[i]));
 	}
 	return list;
 }
@@ -241,17 +259,18 @@ json_t *report_json(const struct loader *l, const struct report_names *names)
 {
 	uint32_t generation = l->pins.state ? l->pins.state->generation : 0;
 
-	return json_pack("{s:i, s:s, s:i, s:o, s:i, s:b, s:i, s:I, s:f, s:s, s:s, s:o, s:o, s:o, s:o, s:I, "
-			 "s:I, s:o, s:o, "
-			 "s:{s:b, s:s}, s:O, s:O, s:I}",
+	return json_pack(
+		"{s:i, s:s, s:i, s:o, s:i, s:b, s:i, s:I, s:f, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, "
+		"s:I, s:o, s:o, "
+		"s:{s:b, s:s}, s:O, s:O, s:I}",
 		"report", REPORT_VERSION, "version", PST_VERSION, "abi", PST_ABI_VERSION, "kernel",
 		report_kernel(&l->features), "pid", getpid(), "serving", l->serving, "generation",
 		(int)generation, "written_boot_ns", (json_int_t)pst_now_boot_ns(), "load_ms",
 		(double)l->load_ns / 1e6, "bpffs", l->common.bpffs ? l->common.bpffs : "", "cgroup",
 		l->cgroup_text, "sensors", sensor_list(l), "iterators", iterator_list(l), "interfaces",
-		interface_list(l), "guard", guard_list(l), "interfaces_ignored", (json_int_t)l->net.ignored,
-		"reattached", (json_int_t)l->net.reattached, "maps", map_list(l), "privilege",
-		privilege(&l->caps), "bpf_stats", "on", l->stats_fd >= 0, "why_not",
+		interface_list(l), "guard", guard_list(l), "waiting", waiting_list(l), "interfaces_ignored",
+		(json_int_t)l->net.ignored, "reattached", (json_int_t)l->net.reattached, "maps", map_list(l),
+		"privilege", privilege(&l->caps), "bpf_stats", "on", l->stats_fd >= 0, "why_not",
 		l->stats_fd >= 0 ? "" : l->stats_why, "drop_reasons", names->drop_reasons, "reset_reasons",
 		names->reset_reasons, "net_ns", (json_int_t)l->features.net_ns);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "loader/fdserver.h"
+#include "loader/guardmaps.h"
 #include "loader/report.h"
 #include "loader/unload.h"
 #include "proto/base/cleanup.h"
@@ -32,6 +33,7 @@ static void on_report(void *arg)
 {
 	struct server *s = arg;
 
+	waiting_look(&s->l->waiting, &s->l->config, &s->l->net, true);
 	report_write(s->l, &s->names);
 	pst_timer_arm(s->report, REPORT_NS, 0);
 }
@@ -57,6 +59,7 @@ static void on_check(void *arg)
 
 	if (net_check(&s->l->net))
 		report_soon(s);
+	guardmaps_attached(&s->l->pins, &s->l->net);
 }
 
 static void on_netlink(void *arg, int fd, uint32_t events)
@@ -126,6 +129,7 @@ static void reload(struct server *s)
 	if (r) {
 		loader_config_done(&s->l->config);
 		s->l->config = before;
+		s->l->waiting = (struct waiting){0};
 		net_sync(&s->l->net, &s->l->config, &s->l->plan, &s->l->features);
 	} else {
 		loader_config_done(&before);
@@ -179,6 +183,7 @@ static void finish(struct server *s, bool unload_on_exit)
 		return;
 	}
 	net_detach_all(&s->l->net);
+	guardmaps_attached(&s->l->pins, &s->l->net);
 	pins_remove_all(&s->l->pins);
 	unload_run_dir(&s->l->common);
 	pst_info("everything is taken down");

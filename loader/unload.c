@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "loader/guardmaps.h"
 #include "loader/lock.h"
 #include "loader/mounts.h"
 #include "loader/report.h"
@@ -15,6 +16,7 @@ int unload_pins(struct pins *pins)
 
 	net_init(&net, pins);
 	net_detach_all(&net);
+	guardmaps_attached(pins, &net);
 	net_done(&net);
 	return pins_remove_all(pins);
 }

@@ -50,6 +50,13 @@ static const struct pst_conf_field drop_fields[] = {
 		.type = PST_CONF_BOOL,
 		.offset = offsetof(struct config, drop_no_ip),
 		.help = "neither IPv4 nor IPv6, as ARP"},
+	{.key = "interfaces",
+		.type = PST_CONF_CUSTOM,
+		.help = "where it differs, by name or glob: {eth0: {truncated: no}, \"veth*\": {no_ip: "
+			"yes}}; the "
+			"first that matches holds",
+		.parse = config_drop_parse,
+		.print = config_drop_print},
 	{0},
 };
 
@@ -301,11 +308,14 @@ static struct pst_guard_limits limits_of(const struct config *c)
 	return l;
 }
 
-static uint64_t drop_of(const struct config *c)
+static struct drops_config drop_of(const struct config *c)
 {
-	return (c->drop_truncated ? PST_GUARD_DROP_TRUNCATED : 0u) |
-	       (c->drop_malformed ? PST_GUARD_DROP_MALFORMED : 0u) |
-	       (c->drop_no_ip ? PST_GUARD_DROP_NO_IP : 0u);
+	struct drops_config drop = c->drop_by;
+
+	drop.all = (c->drop_truncated ? PST_GUARD_DROP_TRUNCATED : 0u) |
+		   (c->drop_malformed ? PST_GUARD_DROP_MALFORMED : 0u) |
+		   (c->drop_no_ip ? PST_GUARD_DROP_NO_IP : 0u);
+	return drop;
 }
 
 int config_check_ports(struct pst_conf_ctx *ctx, const struct pst_node *section)

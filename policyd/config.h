@@ -4,12 +4,14 @@
 
 #include <stdint.h>
 
+#include "policyd/guard/drops.h"
 #include "proto/base/stage.h"
 
 struct config {
 	struct pst_common common;
 	struct pst_strs rules;                           /* files and folders (of *.yaml), in this order */
 	bool drop_truncated, drop_malformed, drop_no_ip; /* packets that no rule is asked about */
+	struct drops_config drop_by;                     /* of which by interface */
 	uint64_t limit_packets, limit_bytes, limit_connections; /* of a source, a second; 0: no limit */
 	uint64_t limit_burst_ns;
 	uint64_t syn_rate, syn_burst_ns, syn_mss; /* of all sources together; 0: no limit */
@@ -33,6 +35,9 @@ const struct pst_strs *config_rules(const struct config *config);
  * missing. */
 bool config_rules_named(const struct config *config);
 
+/* policyd.drop.interfaces: {name or glob: {truncated: no, ...}}; config_drop.c */
+int config_drop_parse(struct pst_conf_ctx *ctx, const struct pst_node *node);
+void config_drop_print(const void *base);
 /* 0, or -EINVAL with the place of what is wrong. */
 int config_check_ports(struct pst_conf_ctx *ctx, const struct pst_node *section);
 

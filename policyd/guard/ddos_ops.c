@@ -3,6 +3,7 @@
 #include "policyd/guard/counts.h"
 #include "policyd/guard/flags.h"
 #include "policyd/guard/internal.h"
+#include "policyd/guard/ops.h"
 #include "proto/base/cleanup.h"
 #include "proto/wire/names.h"
 
@@ -77,7 +78,8 @@ static void put_steps(struct pst_buf *out, const struct guard *g)
 		guard_has_limits(&g->config.limits) ? c->limits : DDOS_OFF);
 }
 
-/* {} -> {guarded, state, error, steps: [[name, action, packets, bytes, dry packets, dry bytes]], signatures:
+/* {} -> {not_enforced, guarded, state, error, steps: [[name, action, packets, bytes, dry packets, dry
+ * bytes]], signatures:
  * [[name, action, packets, bytes, counter]]} */
 int guard_on_ddos(void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size)
 {
@@ -86,7 +88,8 @@ int guard_on_ddos(void *arg, const msgpack_object *request, struct pst_buf *repl
 	(void)request;
 	(void)error;
 	(void)size;
-	pst_mp_map(reply, 5);
+	pst_mp_map(reply, 6);
+	guard_put_idle(reply, &g->tables);
 	pst_mp_str(reply, "guarded");
 	pst_mp_bool(reply, guard_tables_mapped(&g->tables));
 	put_text(reply, "state", signatures_state(&g->signatures, &g->tables));

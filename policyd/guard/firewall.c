@@ -361,9 +361,5 @@ const struct firewall_rules *firewall_shown(const struct firewall *fw)
 
 const char *firewall_state(const struct firewall *fw, const struct guard_tables *tables)
 {
-	if (!guard_tables_mapped(tables))
-		return "not guarded";
-	if (fw->pending)
-		return "pending";
-	return guard_generation(&tables->firewall) ? "in force" : "off";
+	return guard_state(tables, &tables->firewall, fw->pending);
 }

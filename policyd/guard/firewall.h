@@ -69,7 +69,7 @@ int firewall_check(const char *path, bool named, struct pst_conf_errors *errors)
 
 /* The rules that count: in force, or else waiting, or else read. NULL: none. */
 const struct firewall_rules *firewall_shown(const struct firewall *fw);
-/* "not guarded", "off", "pending", "in force" */
+/* guard_state() */
 const char *firewall_state(const struct firewall *fw, const struct guard_tables *tables);
 
 #endif

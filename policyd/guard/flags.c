@@ -84,7 +84,9 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 	before = __atomic_load_n(&word->flags, __ATOMIC_ACQUIRE);
 	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos);
 	if (judges(g))
-		flags |= g->config.drop & DROP_FLAGS;
+		flags |= g->config.drop.all & DROP_FLAGS;
+	if (drops_set(&g->config.drop, &g->firewall.ifnames, &word->ifaces, judges(g)))
+		flags |= PST_GUARD_DROP_IFACES;
 	if (guard_has_limits(&g->config.limits))
 		flags |= PST_GUARD_LIMITS;
 	set_limits(g, word);

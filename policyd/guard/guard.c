@@ -127,6 +127,21 @@ static void renew(struct guard *g)
 		load_signatures(g);
 }
 
+/* Tables that no program looks at stop nothing. */
+static void tell_attached(struct guard *g)
+{
+	uint32_t n = guard_attached(&g->tables);
+	bool idle = guard_idle(&g->tables);
+
+	if (idle && !g->idle)
+		pst_warn("written, not enforced: the loader has attached the guard to no interface (penstock "
+			 "status)");
+	else if (!idle && g->idle && n)
+		pst_info("enforced from now on: the guard is attached interfaces=%u", n);
+	g->idle = idle;
+	g->attached->value = n;
+}
+
 void guard_adopt(struct guard *g, struct guard_tables *tables)
 {
 	guard_tables_unmap(&g->tables);
@@ -138,6 +153,7 @@ void guard_adopt(struct guard *g, struct guard_tables *tables)
 	signatures_tables_changed(&g->signatures);
 	pst_info("guarding: the tables are there fw_lines=%u list_lines=%u cpus=%zu", g->tables.firewall.n,
 		g->tables.lists.n, g->tables.counts.entries);
+	tell_attached(g);
 	renew(g);
 	guard_commit(g);
 }
@@ -218,6 +234,7 @@ static void on_second(void *arg)
 	firewall_tick(&g->firewall, &g->tables);
 	lists_tick(&g->lists);
 	follow_interfaces(g);
+	tell_attached(g);
 	guard_floods(g, pst_now_boot_ns());
 	guard_flags_set(g, now);
 	/* To compare maps a word of an idle half is written: not while somebody may read it. */
@@ -248,6 +265,8 @@ static int init(struct guard *g)
 
 	g->reloads = pst_counter("firewall_reloads", "times that the firewall's file was read");
 	g->reload_errors = pst_counter("firewall_reload_errors", "of which refused");
+	g->attached = pst_gauge("guard_attached",
+		"interfaces on which packet programs look at the tables; 0: what is written is not enforced");
 	g->followed = pst_counter("firewall_interface_changes",
 		"times that an interface that rules name was made anew, and the table with it");
 	g->lists_reloads = pst_counter("lists_reloads", "times that the allow and block lists were read");
@@ -332,5 +351,6 @@ uint32_t guard_status(const struct guard *g, struct pst_buf *out)
 	put_uint(out, "lists_generation", guard_generation(&g->tables.lists));
 	put_text(out, "signatures", signatures_state(&g->signatures, &g->tables));
 	put_text(out, "signatures_error", g->signatures_error ? g->signatures_error : "");
-	return 9;
+	put_uint(out, "guard_attached", guard_attached(&g->tables));
+	return 10;
 }

@@ -7,6 +7,7 @@
 #define POLICYD_GUARD_GUARD_H
 
 #include "policyd/guard/ddos.h"
+#include "policyd/guard/drops.h"
 #include "policyd/guard/lists.h"
 #include "proto/wire/ctl.h"
 
@@ -15,7 +16,7 @@ struct guard_config {
 	const char *firewall; /* NULL: none */
 	bool firewall_named;  /* then it must be there */
 	struct lists_config lists;
-	uint64_t drop;                  /* PST_GUARD_DROP_* while a firewall is in force */
+	struct drops_config drop;       /* while a firewall, a list or a step is in force */
 	struct pst_guard_limits limits; /* all 0: none */
 	bool syn_cookies;
 	const struct pst_strs *syn_ports; /* good ones (syn_ports_parse()); none: where somebody listens */

@@ -34,7 +34,8 @@ struct guard {
 	struct guard_stamp fds_stamp, report_stamp;
 	struct pst_source *commit, *second;
 	struct syn syn;
-	struct pst_stat *floods, *floods_detected;
+	struct pst_stat *floods, *floods_detected, *attached;
+	bool idle;               /* tables are there that no program looks at */
 	uint64_t flags;          /* as they were last stored */
 	uint64_t loose_until_ns; /* CLOCK_MONOTONIC; see flags.c */
 	struct pst_stat *reloads, *reload_errors, *followed, *lists_reloads, *lists_errors,

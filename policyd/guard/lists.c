@@ -282,9 +282,5 @@ int lists_check(const struct lists_config *config, struct pst_conf_errors *error
 
 const char *lists_state(const struct lists *l, const struct guard_tables *tables)
 {
-	if (!guard_tables_mapped(tables))
-		return "not guarded";
-	if (l->pending)
-		return "pending";
-	return guard_generation(&tables->lists) ? "in force" : "off";
+	return guard_state(tables, &tables->lists, l->pending);
 }

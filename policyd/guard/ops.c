@@ -64,10 +64,17 @@ void guard_put_rule_text(struct pst_buf *out, struct guard *g, const struct fw_r
 	pst_mp_str(out, text);
 }
 
-int guard_answer_state(
-	const char *state, uint64_t generation, const struct saving *saved, struct pst_buf *reply)
+void guard_put_idle(struct pst_buf *out, const struct guard_tables *tables)
 {
-	pst_mp_map(reply, 4);
+	pst_mp_str(out, "not_enforced");
+	pst_mp_bool(out, guard_idle(tables));
+}
+
+int guard_answer_state(const struct guard *g, const char *state, uint64_t generation,
+	const struct saving *saved, struct pst_buf *reply)
+{
+	pst_mp_map(reply, 5);
+	guard_put_idle(reply, &g->tables);
 	pst_mp_str(reply, "ok");
 	pst_mp_bool(reply, true);
 	put_text(reply, "state", state);
@@ -153,7 +160,7 @@ static int on_firewall(
 static int answer_firewall(struct guard *g, struct pst_buf *reply)
 {
 	guard_commit(g);
-	return guard_answer_state(firewall_state(&g->firewall, &g->tables),
+	return guard_answer_state(g, firewall_state(&g->firewall, &g->tables),
 		guard_generation(&g->tables.firewall), &g->firewall.saved_rules, reply);
 }
 

@@ -7,10 +7,13 @@
 
 /* The first message, without its newline; @e. */
 int guard_answer_error(int e, const struct pst_conf_errors *errors, char *error, size_t size);
-/* {ok, state, generation, warning}: a change is in force, or will be; it is warned of if it may not stay. 0.
+/* not_enforced: tables are there that no program looks at. */
+void guard_put_idle(struct pst_buf *out, const struct guard_tables *tables);
+/* {ok, state, generation, warning, not_enforced}: a change is in force, or will be; it is warned of if it may
+ * not stay. 0.
  */
-int guard_answer_state(
-	const char *state, uint64_t generation, const struct saving *saved, struct pst_buf *reply);
+int guard_answer_state(const struct guard *guard, const char *state, uint64_t generation,
+	const struct saving *saved, struct pst_buf *reply);
 void guard_put_warning(struct pst_buf *out, const struct saving *saved);
 /* What a rule takes, as people read it. */
 void guard_put_rule_text(struct pst_buf *out, struct guard *guard, const struct fw_rule *rule);

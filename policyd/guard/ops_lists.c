@@ -90,7 +90,7 @@ static int take_expiry(const msgpack_object *request, struct block_entry *entry,
 static int answer_lists(struct guard *g, struct pst_buf *reply)
 {
 	guard_commit(g);
-	return guard_answer_state(lists_state(&g->lists, &g->tables), guard_generation(&g->tables.lists),
+	return guard_answer_state(g, lists_state(&g->lists, &g->tables), guard_generation(&g->tables.lists),
 		&g->lists.saved, reply);
 }
 

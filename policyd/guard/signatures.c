@@ -123,7 +123,5 @@ bool signatures_ask(const struct signatures *s)
 
 const char *signatures_state(const struct signatures *s, const struct guard_tables *tables)
 {
-	if (!guard_tables_mapped(tables))
-		return "not guarded";
-	return s->pending ? "pending" : guard_generation(&tables->signatures) ? "in force" : "off";
+	return guard_state(tables, &tables->signatures, s->pending);
 }

@@ -24,7 +24,7 @@ void signatures_tables_changed(struct signatures *s);
 uint64_t signatures_commit(struct signatures *s, struct guard_tables *tables, uint64_t now_ns);
 /* Does one of them ask what the host asked for? Then connections have to be tracked. */
 bool signatures_ask(const struct signatures *s);
-/* "not guarded", "off", "pending", "in force" */
+/* guard_state() */
 const char *signatures_state(const struct signatures *s, const struct guard_tables *tables);
 /* For --check. 0 or -EINVAL. */
 int signatures_check(const struct ddos_config *config, struct pst_conf_errors *errors);

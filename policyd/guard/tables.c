@@ -239,6 +239,29 @@ union pst_line *guard_half(const struct guard_table *t, uint64_t generation)
 	return t->lines + (generation & 1) * t->n;
 }
 
+uint32_t guard_attached(const struct guard_tables *t)
+{
+	const struct pst_guard *word = t->guard.base;
+
+	return word ? __atomic_load_n(&word->ifaces.attached, __ATOMIC_ACQUIRE) : 0;
+}
+
+bool guard_idle(const struct guard_tables *t)
+{
+	return guard_tables_mapped(t) && !guard_attached(t);
+}
+
+const char *guard_state(const struct guard_tables *t, const struct guard_table *table, bool pending)
+{
+	if (!guard_tables_mapped(t))
+		return "not guarded";
+	if (pending)
+		return "pending";
+	if (!guard_generation(table))
+		return "off";
+	return guard_idle(t) ? "not enforced" : "in force";
+}
+
 uint64_t guard_grace_left(const struct guard_table *t, uint64_t now_ns)
 {
 	uint64_t end = t->left_ns + GUARD_GRACE_NS;

@@ -59,6 +59,12 @@ static inline bool guard_tables_mapped(const struct guard_tables *tables)
 
 /* What is in force; 0: nothing. */
 uint64_t guard_generation(const struct guard_table *table);
+/* Interfaces on which programs look at the tables, as the loader says; 0: what is written is not enforced. */
+uint32_t guard_attached(const struct guard_tables *tables);
+/* The tables are there, and no program looks at them. */
+bool guard_idle(const struct guard_tables *tables);
+/* "not guarded", "off", "pending", "not enforced", "in force" */
+const char *guard_state(const struct guard_tables *tables, const struct guard_table *table, bool pending);
 /* A number for the next table: never one that was in use, never 0, and its low bit is not the half in force.
  */
 uint64_t guard_next_generation(const struct guard_table *table);

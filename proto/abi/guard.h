@@ -58,6 +58,24 @@ static_assert(sizeof(struct pst_guard_limits) == 64, "abi");
 
 #define PST_GUARD_PORT_WORDS 1024
 
+#define PST_GUARD_IFACES 256
+
+/* Where the programs are attached, and what differs from interface to interface. */
+struct pst_guard_ifaces {
+	/* the loader's: by how many what comes in is judged, and the numbers of the first ones */
+	__u32 attached;
+	__u32 pad;
+	__u32 ifindex[PST_GUARD_IFACES];
+	/*
+	 * policyd's, with PST_GUARD_DROP_IFACES: where something else is done with what cannot be read, as
+	 * ifindex << 32 | PST_GUARD_DROP_*. An interface is at ifindex % PST_GUARD_IFACES, or at most
+	 * PST_GUARD_IFACE_TRIES - 1 places behind.
+	 */
+	__u64 drop[PST_GUARD_IFACES];
+};
+#define PST_GUARD_IFACE_TRIES 8
+static_assert(sizeof(struct pst_guard_ifaces) == 8 + 12 * PST_GUARD_IFACES, "abi");
+
 /* What policyd tells the programs; each word is one store. */
 struct pst_guard {
 	__u64 fw_generation;    /* its low bit: the half of `fw_lines` in force; 0: no firewall */
@@ -73,8 +91,10 @@ struct pst_guard {
 	struct pst_guard_limits limits;
 	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
 						*/
+	struct pst_guard_ifaces ifaces;
 };
-static_assert(sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS, "abi");
+static_assert(
+	sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS + sizeof(struct pst_guard_ifaces), "abi");
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
 
@@ -91,6 +111,7 @@ static_assert(sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS, "abi")
 #define PST_GUARD_SYN         (1 << 16) /* SYNs above the rate of all are not let through */
 #define PST_GUARD_SYN_COOKIES (1 << 17) /* but answered, when somebody listens */
 #define PST_GUARD_SYN_PORTS   (1 << 18) /* those to `syn_ports`, whoever listens */
+#define PST_GUARD_DROP_IFACES (1 << 24) /* some interfaces have their own PST_GUARD_DROP_* */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 

@@ -95,6 +95,7 @@ struct pst_conf_field {
 	const char *const *names; /* ENUM: NULL-terminated */
 	const struct pst_conf_field *section; /* SECTION: its table, ends with key NULL */
 	int (*parse)(struct pst_conf_ctx *ctx, const struct pst_node *node); /* CUSTOM */
+	void (*print)(const void *base); /* CUSTOM: the value on one line of YAML; NULL: it is not shown */
 };
 
 /* Fill @base (which holds the defaults already) from @node by @fields. Collects all errors; 0 or -EINVAL. A

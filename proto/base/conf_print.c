@@ -154,6 +154,12 @@ static void print_fields(const void *base, const struct pst_conf_field *fields, 
 			print_fields(base, f->section, depth + 1);
 			continue;
 		}
+		if (f->type == PST_CONF_CUSTOM && f->print) {
+			printf("%s: ", f->key);
+			f->print(base);
+			putchar('\n');
+			continue;
+		}
 		/* What has no default, or one that is not a single value, is shown as a comment. */
 		if (f->type == PST_CONF_CUSTOM || (f->type == PST_CONF_STR && !*(char *const *)value)) {
 			printf("# %s:\n", f->key);

@@ -119,24 +119,29 @@ static void every_kind_of_packet(void **state)
 	}
 }
 
-/* One flag alone: what it is for is dropped, and nothing else that no rule is asked about. */
-static void check_flag(uint64_t flag)
+/* With these flags in force, what these are for is dropped, and nothing else that no rule is asked about. */
+static void check_flags(uint64_t in_force, uint64_t flags)
 {
-	control->flags = flag;
+	control->flags = in_force;
 	for (size_t i = 0; i < PACKETS; i++) {
 		struct packet p;
 
 		packets[i].make(&p);
 		if (packets[i].what == 3)
-			expect(p.bytes, p.len, flag == PST_GUARD_DROP_MALFORMED ? DROP : PASS,
+			expect(p.bytes, p.len, flags & PST_GUARD_DROP_MALFORMED ? DROP : PASS,
 				PST_GUARD_MALFORMED);
 		else if (packets[i].what == 1)
-			expect(p.bytes, p.len, flag == PST_GUARD_DROP_NO_IP ? DROP : PASS, PST_GUARD_NO_IP);
+			expect(p.bytes, p.len, flags & PST_GUARD_DROP_NO_IP ? DROP : PASS, PST_GUARD_NO_IP);
 		else if (whole(&p) > shortest(&p))
-			expect(p.bytes, whole(&p) - 1, flag == PST_GUARD_DROP_TRUNCATED ? DROP : PASS,
+			expect(p.bytes, whole(&p) - 1, flags & PST_GUARD_DROP_TRUNCATED ? DROP : PASS,
 				PST_GUARD_TRUNCATED);
 	}
 	control->flags = 0;
+}
+
+static void check_flag(uint64_t flag)
+{
+	check_flags(flag, flag);
 }
 
 /* What cannot be read and what is no IP: no rule and no policy is asked. */
@@ -154,6 +159,48 @@ static void what_is_not_right(void **state)
 		check_flag(PST_GUARD_DROP_MALFORMED);
 		check_flag(PST_GUARD_DROP_NO_IP);
 	}
+}
+
+#define ALL_FLAGS           ((uint64_t)PST_GUARD_DROP_TRUNCATED | PST_GUARD_DROP_MALFORMED | PST_GUARD_DROP_NO_IP)
+#define OWN(ifindex, flags) ((uint64_t)(ifindex) << 32 | (flags))
+#define HERE                1u /* where packets of a test run come in */
+
+/* Interfaces with flags of their own: those are what counts, wherever in reach of its place they are. */
+static void what_differs_by_interface(void **state)
+{
+	const uint64_t one = PST_GUARD_DROP_MALFORMED, by = PST_GUARD_DROP_IFACES;
+	struct fw_ruleset set = {.policy = PST_FW_ACCEPT};
+	__u64 *drop = control->ifaces.drop;
+
+	(void)state;
+	force(&set);
+	for (unsigned at = HERE; at < HERE + PST_GUARD_IFACE_TRIES; at++) {
+		drop[at] = OWN(HERE, one);
+		check_flags(by, one);
+		check_flags(by | ALL_FLAGS, one);
+		check_flags(ALL_FLAGS, ALL_FLAGS); /* nobody says that there are any */
+		drop[at] = OWN(HERE, 0);
+		check_flags(by | ALL_FLAGS, 0);
+		drop[at] = OWN(HERE + PST_GUARD_IFACES, one); /* another one's */
+		check_flags(by | ALL_FLAGS, ALL_FLAGS);
+	}
+	/* out of reach, in the first place as in the last */
+	drop[HERE + PST_GUARD_IFACE_TRIES] = drop[0] = drop[PST_GUARD_IFACES - 1] = OWN(HERE, one);
+	check_flags(by | ALL_FLAGS, ALL_FLAGS);
+	/* rubbish decides of such packets, and of no others */
+	for (unsigned i = 0; i < PST_GUARD_IFACES; i++)
+		drop[i] = 0x1ffffffffull;
+	check_flags(by, ALL_FLAGS);
+	control->flags = by;
+	for (size_t i = 0; i < PACKETS; i++) {
+		struct packet p;
+
+		packets[i].make(&p);
+		if (packets[i].what == 0)
+			expect(p.bytes, p.len, PASS, PST_GUARD_FW_POLICY);
+	}
+	memset(drop, 0, sizeof(control->ifaces.drop));
+	control->flags = 0;
 }
 
 /* Headers whole, cut anywhere: never a verdict of rules on half a packet. */
@@ -424,6 +471,7 @@ int main(void)
 		cmocka_unit_test(switched_off),
 		cmocka_unit_test(every_kind_of_packet),
 		cmocka_unit_test(what_is_not_right),
+		cmocka_unit_test(what_differs_by_interface),
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(random_rules),
 		cmocka_unit_test(rules_that_only_count),

@@ -55,6 +55,7 @@ class Metrics(Case):
         self.write("run/loader.json", json.dumps({
             "report": 1, "serving": True, "written_boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             "interfaces": [{"name": "eth0", "ifindex": 2, "dir": "in"}, {"name": "eth0", "ifindex": 2, "dir": "out"}],
+            "waiting": [{"list": "guard.interfaces", "entry": "eth7"}, {"list": "xdp", "entry": "eth7"}, {"list": "xdp", "entry": "eth7"}, {}, 7],
             "reattached": 3, "guard": [{"name": "eth0", "ifindex": 2, "mode": "xdp", "why": "", "out": "none", "out_why": "busy"}, {"name": "eth0", "mode": "tcx"}, 7, {},
                       {"name": "eth1", "ifindex": 3, "mode": "none", "why": "tcx: \"no\""}],
             "sensors": [{"name": "exec", "state": "active", "rung": "tp_btf", "can": ["observe"], "why_not": []},
@@ -124,6 +125,8 @@ class Metrics(Case):
                                       'reason="lsm: \\"bpf\\" is not in the list of LSMs"}'), 1)
         self.assertEqual(self.x.value('penstock_interface_guarded{interface="eth0",mode="xdp",reason=""}'), 1)
         self.assertEqual(self.x.value('penstock_interface_guarded_out{interface="eth0",mode="none",reason="busy"}'), 0)
+        self.assertEqual(self.x.value('penstock_interface_waiting{list="guard.interfaces",entry="eth7"}'), 1)
+        self.assertEqual(sum(k.startswith("penstock_interface_waiting{") for k in self.x.metrics().splitlines()), 2)
         self.assertEqual(self.x.value('penstock_interface_reattached_total'), 3)
         self.assertEqual(self.x.value('penstock_interface_guarded{interface="eth1",mode="none",reason="tcx: \\"no\\""}'), 0)
         self.assertEqual(sum(k.startswith("penstock_interface_guarded{") for k in self.x.metrics().splitlines()), 2)

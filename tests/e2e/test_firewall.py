@@ -16,6 +16,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
+import loader  # noqa: E402
 import net  # noqa: E402
 import pipeline  # noqa: E402
 
@@ -267,6 +268,80 @@ class Rules(FirewallTest):
         self.assertEqual(len(replies), len(ops))
         for reply in replies:
             self.assertIn("root", reply.get("error", ""))
+
+
+class DropsByInterface(FirewallTest):
+    """What cannot be read, by interface: by name or glob, the first that matches; else as for all."""
+    policyd = "drop: {truncated: yes, malformed: yes, interfaces: {pstn0: {truncated: no}, 'pst*': {malformed: no, no_ip: yes}}}\n"
+    loader = LOADER.replace("[pstn0]", "[pstn0, pstd0]")
+
+    def setUp(self):
+        super().setUp()
+        self.add_other()
+
+    def add_other(self):
+        self.p.run("ip", "link", "add", "pstd0", "type", "veth", "peer", "name", "pstf9", "netns", str(self.peer.holder.pid))
+        for run, name in ((self.p.run, "pstd0"), (self.peer.run, "pstf9")):
+            run("ip", "link", "set", name, "up")
+        pipeline.wait_for(lambda: self.p.ctl("policyd", op="status")["extra"]["guard_attached"] == 2, "both interfaces")
+
+    def seen(self, name, frame):
+        """Does a frame that is sent into @name's peer get past the guard?"""
+        def open_raw(interface):
+            s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            s.bind((interface, 3))
+            return s
+        peer = {"pstn0": "pstf0", "pstd0": "pstf9"}[name]
+        near = net.within(self.p.holder.pid, lambda: open_raw(name))
+        far = net.within(self.peer.holder.pid, lambda: open_raw(peer))
+        try:
+            far.send(frame)
+            while self.there(near, 0.3):
+                if near.recv(2048)[:len(frame)] == frame:
+                    return True
+            return False
+        finally:
+            near.close()
+            far.close()
+
+    def test_by_name_and_glob(self):
+        ether = b"\xff" * 6 + b"\x02\0\0\0\0\x07"
+        frames = {"truncated": ether + b"\x08\0" + b"\x45\0\0\x28" + b"\0" * 4,
+                  "malformed": ether + b"\x08\0" + b"\x41" + b"\0" * 45,
+                  "no_ip": ether + b"\x88\xb5" + b"\0" * 46}
+        passed = {name: {kind for kind, frame in frames.items() if self.seen(name, frame)} for name in ("pstn0", "pstd0")}
+        self.assertEqual(passed, {"pstn0": {"truncated", "no_ip"}, "pstd0": {"malformed"}})
+        reasons = self.reasons()
+        self.assertTrue(all(reasons[k] >= 2 for k in frames), reasons)
+        # one that is made anew
+        self.p.run("ip", "link", "del", "pstd0")
+        pipeline.wait_for(lambda: self.p.ctl("policyd", op="status")["extra"]["guard_attached"] == 1, "its end")
+        self.add_other()
+        pipeline.wait_for(lambda: not self.seen("pstd0", frames["truncated"]) and self.seen("pstd0", frames["malformed"]), "its entry")
+
+
+class NotEnforced(FirewallTest):
+    """Rules that no program looks at are not called in force."""
+
+    def wait_state(self, state, attached):
+        pipeline.wait_for(lambda: self.p.ctl("policyd", op="firewall")["state"] == state and
+                          self.p.ctl("policyd", op="status")["extra"]["guard_attached"] == attached, state)
+
+    def test_the_interface_goes_and_comes(self):
+        self.wait_state("in force", 1)
+        self.p.run("ip", "link", "del", "pstn0")
+        self.wait_state("not enforced", 0)
+        pipeline.wait_for(lambda: "written, not enforced" in self.p.stage["policyd"].text(), "the line in the log")
+        self.p.run("ip", "link", "add", "pstn0", "type", "veth", "peer", "name", "pstf7")
+        self.wait_state("in force", 1)
+
+    def test_the_guard_does_not_load(self):
+        self.p.down()
+        p = self.p.begin("loader", env=loader.refuse("prog:guard"))
+        self.p.begin("policyd")
+        self.assertEqual(next(s["state"] for s in self.p.report()["sensors"] if s["name"] == "guard"), "unavailable", p.text())
+        state = self.p.ctl("policyd", op="firewall")["state"]
+        self.assertIn(state, ("not guarded", "not enforced"))
 
 
 class Command(FirewallTest):

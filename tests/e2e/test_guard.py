@@ -309,6 +309,114 @@ class Attach(GuardTest):
             self.assertEqual(os.stat(self.i.pin("maps", name)).st_mode & 0o777, 0o600)
 
 
+class Waiting(GuardTest):
+    """Entries that match no interface are told, and attached to what comes."""
+    config = config("[pstn0, pstd0, 'pstx*', '!pstx9', lo?]")
+    ENTRIES = [{"list": "guard.interfaces", "entry": e} for e in ("pstd0", "pstx*", "lo?")]
+
+    def status(self):
+        return self.i.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.i.run_dir, check=False).stdout
+
+    def test_load(self):
+        code, log = self.i.loader("load")
+        self.assertEqual(code, 0, log)
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES)
+        self.assertIn('load again when it is there list=loader.guard.interfaces entry="pstd0"', log)
+        self.assertNotIn("pstx9", log)
+        shown = next(line for line in self.status().splitlines() if "pstd0" in line)
+        self.assertIn("loader.guard.interfaces: attached by the next load", shown)
+        self.i.run("ip", "link", "add", "pstd0", "type", "veth", "peer", "name", "pstp0")
+        code, log = self.i.loader("load")
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES[1:])
+        self.assertNotEqual(self.guard("pstd0")["mode"], "none")
+
+    def test_serve(self):
+        p = self.i.start("penstock-loader", "serve")
+        self.addCleanup(p.close)
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES)
+        self.assertIn('waiting for one list=loader.guard.interfaces entry="pstx*"', p.text())
+        self.assertIn("attached when one appears", self.status())
+        for name in ("pstd0", "pstx3"):
+            self.i.run("ip", "link", "add", name, "type", "veth", "peer", "name", f"p{name}")
+            lib.wait_for(lambda n=name: self.guard(n) and self.guard(n)["mode"] != "none", 20, name)
+        self.assertEqual(self.i.report()["waiting"], self.ENTRIES[2:])
+        self.assertIn('that was waited for list=loader.guard.interfaces entry="pstd0"', p.text())
+        self.i.run("ip", "link", "del", "pstd0")
+        lib.wait_for(lambda: self.ENTRIES[0] in self.i.report()["waiting"], 20, "the end of the interface")
+
+    def test_what_cannot_be_a_name(self):
+        """Refused with its place, and what is in force stays."""
+        self.i.load()
+        self.addCleanup(self.i.configure, self.config)
+        for entry in ("averyveryverylongname", "net/eth0", "'eth 0'", "''"):
+            text = f"loader:\n  guard:\n    interfaces:\n      - pstn0\n      - {entry}\n"
+            self.i.configure(text)
+            code, log = self.i.loader("load")
+            self.assertEqual(code, lib.EXIT_USAGE, log)
+            line = open(self.i.config_path).read().splitlines().index(f"      - {entry}") + 1
+            self.assertIn(f":{line}:9: expected the name of an interface, a glob", log)
+        self.assertEqual(self.guard()["mode"], "xdp")
+
+
+class DefaultRoute(GuardTest):
+    """Entry "default route": where it leads, and where it goes."""
+    config = config("[default route, '!pstn9']")
+
+    def setUp(self):
+        super().setUp()
+        self.i.run("ip", "link", "add", "pstd0", "type", "veth", "peer", "name", "pstd1")
+        for name in ("pstd0", "pstd1"):
+            self.i.run("sh", "-c", f"echo 0 >/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
+            self.i.run("ip", "link", "set", name, "up")
+
+    def guarded(self):
+        return sorted(g["name"] for g in self.i.report()["guard"] if g["mode"] != "none")
+
+    def wait_guarded(self, *names):
+        lib.wait_for(lambda: self.guarded() == sorted(names), 30, f"the guard on {names}")
+
+    def serve(self):
+        p = self.i.start("penstock-loader", "serve")
+        self.addCleanup(p.close)
+        return p
+
+    def test_load(self):
+        self.i.load()
+        self.assertEqual((self.guarded(), self.i.report()["waiting"]), ([], [{"list": "guard.interfaces", "entry": "default route"}]))
+        self.i.run("ip", "route", "add", "default", "dev", "pstn0", "metric", "5")
+        self.i.load()
+        self.assertEqual((self.guarded(), self.i.report()["waiting"]), (["pstn0"], []))
+        self.assert_guarded()
+
+    def test_moves(self):
+        self.i.run("ip", "route", "add", "default", "dev", "pstn0")
+        self.i.run("ip", "route", "add", "10.99.0.0/16", "dev", "pstd1")  # leads elsewhere, and is none
+        self.i.run("ip", "route", "add", "default", "dev", "pstd1", "table", "77")
+        p = self.serve()
+        self.assertEqual(self.guarded(), ["pstn0"])
+        self.i.run("ip", "route", "replace", "default", "dev", "pstd0")
+        self.wait_guarded("pstd0")
+        log = p.text()
+        self.assertLess(log.index("default route came interface=pstd0"), log.index("default route went interface=pstn0"))
+        # a route that is away for a while leaves nothing unguarded
+        self.i.run("ip", "route", "del", "default")
+        self.i.run("ip", "-6", "route", "add", "default", "dev", "pstd1")
+        self.wait_guarded("pstd0", "pstd1")
+        self.i.run("ip", "route", "add", "default", "nexthop", "dev", "pstn0", "nexthop", "dev", "pstd1")
+        self.wait_guarded("pstn0", "pstd1")
+        self.assert_guarded()
+
+    def test_many_routes(self):
+        """It is found among many others, of which IPv6 has it last."""
+        lines = [f"route add 2001:db8:{i:x}::/64 dev pstd0" for i in range(1, 3000)] + ["route add ::/0 dev pstd1"]
+        lines += [f"route add 10.{i >> 8}.{i & 255}.0/24 dev pstd0" for i in range(3000)] + ["route add default dev pstn0"]
+        subprocess.run(self.i.inside("ip", "-batch", "-"), input="\n".join(lines), text=True, check=True)
+        self.serve()
+        self.assertEqual(self.guarded(), ["pstd1", "pstn0"])
+        self.i.run("ip", "-6", "route", "replace", "default", "dev", "pstd0")
+        self.wait_guarded("pstd0", "pstn0")
+
+
 class TakenOff(GuardTest):
     """What somebody takes off an interface while the loader serves is noticed, counted, and attached again."""
 

@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import unittest
@@ -21,6 +22,8 @@ import pipeline  # noqa: E402
 from pipeline import wait_for  # noqa: E402
 
 ARRAY, MMAPABLE, LINE, COUNTS = 2, 1 << 10, 64, 1 << 18
+GUARD = 128 + 8192 + 8 + 12 * 256  # bytes of struct pst_guard
+IFACES = 128 + 8192  # in it: struct pst_guard_ifaces
 REASONS_ROOM = 64  # PST_GUARD_REASONS_ROOM
 CPUS = os.cpu_count()
 WEB = "    - {name: web, proto: tcp, dport: 80, action: accept}\n"
@@ -45,14 +48,19 @@ class Maps:
     """The guard's maps, as the loader makes them."""
 
     def __init__(self, fw_lines=4096, block_lines=4096):
-        sizes = {"guard": (128 + 8192, 1), "fw_lines": (fw_lines * LINE, 2), "block_lines": (LINE, 2 * block_lines),
+        sizes = {"guard": (GUARD, 1), "fw_lines": (fw_lines * LINE, 2), "block_lines": (LINE, 2 * block_lines),
                  "guard_sigs": (8192, 2), "guard_counts": (COUNTS, CPUS)}
         self.fds = {name: (create_map(name, *size), size[1]) for name, size in sizes.items()}
-        self.words = mmap.mmap(self.fds["guard"][0], 4096)
+        self.words = mmap.mmap(self.fds["guard"][0], GUARD)
+        self.attach(1)
         self.counts = mmap.mmap(self.fds["guard_counts"][0], COUNTS * CPUS)
 
     def environment(self):
         return {"PENSTOCK_FDS": ",".join(f"{fd}:{name}:{size}" for name, (fd, size) in self.fds.items())}
+
+    def attach(self, n):
+        """As the loader does when it has attached the programs to @n interfaces."""
+        struct.pack_into("I", self.words, IFACES, n)
 
     def generations(self):
         """Of the firewall and of the lists."""
@@ -157,6 +165,10 @@ class GuardTest(unittest.TestCase):
 
     def wait_state(self, op, state):
         return wait_for(lambda: (r := self.ctl(op))["state"] == state and r, f"{op}: {state}")
+
+    def penstock(self, *words):
+        return subprocess.run([os.path.join(lib.BINDIR, "penstock"), *words[:2], "--run-dir", self.p.run_dir, *words[2:]],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def extra(self):
         return self.ctl("status")["extra"]
@@ -314,6 +326,26 @@ class Loader(GuardTest):
         # one that guards nothing
         self.serve(None)
         self.wait_state("firewall", "not guarded")
+
+    def test_written_and_not_enforced(self):
+        """While the loader has attached no program nothing is called in force; it is told by all that show it."""
+        maps = self.maps()
+        maps.attach(0)
+        self.serve(maps)
+        self.p.begin("policyd")
+        self.assertEqual(maps.generations(), (1, 1))
+        self.assertEqual((self.extra()["firewall"], self.extra()["lists"], self.extra()["guard_attached"]), ("not enforced", "not enforced", 0))
+        self.assertEqual((self.ctl("firewall")["state"], self.ctl("lists")["state"], self.ctl("ddos")["not_enforced"]), ("not enforced", "not enforced", True))
+        self.assertIn("written, not enforced", self.p.stage["policyd"].text())
+        for words in (("fw", "list"), ("ddos", "list"), ("ddos", "stats")):
+            self.assertIn("written, not enforced", self.penstock(*words).stdout, words)
+        p = self.penstock("fw", "add", "{name: late, action: drop}")
+        self.assertEqual((p.returncode, p.stderr.startswith("written, not enforced")), (0, True), p.stderr)
+        maps.attach(2)
+        wait_for(lambda: self.extra()["guard_attached"] == 2 and "enforced from now on" in self.p.stage["policyd"].text(), "the loader's word")
+        self.assertEqual(self.wait_state("firewall", "in force")["total"], 2)
+        for words in (("fw", "list"), ("ddos", "list"), ("ddos", "stats")):
+            self.assertNotIn("not enforced", self.penstock(*words).stdout, words)
 
     def test_there_from_the_start(self):
         maps = self.maps()

@@ -4,8 +4,10 @@
 #include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "loader/netlink.h"
+#include "loader/uplinks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,5 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* errors that the kernel reports are any number; ours is one */
 	if (netlink_parse(data, size, see, NULL, &done) == 0 && events > size / sizeof(struct nlmsghdr))
 		abort();
+	for (int family = 0; family < 2; family++) {
+		struct uplink_set set = {.n = 0};
+
+		uplinks_parse(data, size, family ? AF_INET6 : AF_INET, &set);
+		if (set.n > UPLINKS_MAX)
+			abort();
+	}
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* Section `loader`: defaults, checks over several fields, patterns of interfaces. */
 #include "loader/config.h"
 #include "loader/ladder.h"
+#include "loader/patterns.h"
 #include "tests/unit/base_test.h"
 
 static int bind(const char *yaml, struct loader_config *config, struct pst_conf_errors *errors)
@@ -43,10 +44,10 @@ static void defaults_are_good(void **state)
 		assert_true(config.sensors[i]);
 		assert_string_equal(config.rungs[i], "auto");
 	}
-	assert_true(patterns_take(&config.interfaces, "eth0"));
-	assert_false(patterns_take(&config.interfaces, "lo"));
-	assert_false(patterns_take(&config.xdp, "eth0"));
-	assert_false(patterns_take(&config.guarded, "eth0"));
+	assert_true(patterns_take(&config.interfaces, "eth0", false));
+	assert_false(patterns_take(&config.interfaces, "lo", false));
+	assert_false(patterns_take(&config.xdp, "eth0", false));
+	assert_false(patterns_take(&config.guarded, "eth0", false));
 	assert_false(config.bpf_stats);
 	loader_config_done(&config);
 }
@@ -82,11 +83,11 @@ static void everything_can_be_set(void **state)
 	assert_int_equal(config.flow_idle_ns, 5000000000);
 	assert_int_equal(config.udp_idle_ns, 60000000000);
 	assert_int_equal(config.drop_rate, 7);
-	assert_true(patterns_take(&config.interfaces, "eth1"));
-	assert_false(patterns_take(&config.interfaces, "eth9"));
-	assert_true(patterns_take(&config.xdp, "eth3"));
-	assert_true(patterns_take(&config.guarded, "eth1"));
-	assert_false(patterns_take(&config.guarded, "eth0"));
+	assert_true(patterns_take(&config.interfaces, "eth1", false));
+	assert_false(patterns_take(&config.interfaces, "eth9", false));
+	assert_true(patterns_take(&config.xdp, "eth3", false));
+	assert_true(patterns_take(&config.guarded, "eth1", false));
+	assert_false(patterns_take(&config.guarded, "eth0", false));
 	assert_int_equal(config.firewall_memory, 16 << 20);
 	assert_int_equal(config.list_memory, 64 << 20);
 	assert_int_equal(config.connections, 1024);
@@ -107,9 +108,12 @@ static void mistakes_are_named_with_their_place(void **state)
 	refused("rungs: {process: nonsense_of_another_kind}\n", "t.yaml:1:18", "has no rung");
 	refused("interfaces: ['']\n", "t.yaml:1", "interface");
 	refused("interfaces: ['!']\n", "t.yaml:1", "interface");
-	refused("xdp: [eth0, '!']\n", "t.yaml:1", "pattern 2");
-	refused("guard: {interfaces: [eth0, '']}\n", "t.yaml:1:21", "pattern 2");
-	refused("guard: {interfaces: [eth0, lo]}\n", "t.yaml:1:21", "never guarded");
+	refused("xdp: [eth0, '!']\n", "t.yaml:1:13", "there is nothing");
+	refused("xdp: averyveryverylongname\n", "t.yaml:1:6", "at most 15 bytes");
+	refused("guard: {interfaces: [eth0, '']}\n", "t.yaml:1:28", "there is nothing");
+	refused("guard: {interfaces: [eth0, lo]}\n", "t.yaml:1:28", "never guarded");
+	refused("guard:\n  interfaces:\n    - eth0\n    - net/eth1\n", "t.yaml:4:7", "no name has");
+	refused("guard: {interfaces: ['eth 0']}\n", "t.yaml:1:22", "no name has");
 	refused("guard: {connections: 100}\n", "t.yaml:1:22", "power of two");
 	refused("guard: {sources: 63}\n", "t.yaml:1:18", "");
 	refused("guard: {list_memory: 3MiB}\n", "t.yaml:1:22", "power of two");
@@ -123,7 +127,7 @@ static bool take(const char *name, size_t n, const char *const *patterns)
 {
 	struct pst_strs strs = {(char **)patterns, n};
 
-	return patterns_take(&strs, name);
+	return patterns_take(&strs, name, false);
 }
 #define TAKE(name, ...)                                                                                      \
 	take(name, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
@@ -145,8 +149,59 @@ static void patterns(void **state)
 	assert_true(TAKE("eth0", "!lo"));
 	assert_false(TAKE("lo", "!lo"));
 	assert_false(take("eth0", 0, NULL));
+	assert_false(TAKE("eth0", "eth*", "!eth*"));
 	/* a name is bytes, not a path */
 	assert_true(TAKE("a.b@c", "*"));
+}
+
+static void what_no_name_can_be(void **state)
+{
+	static const char *const bad[] = {"", "!", ".", "..", "!..", "a/b", "eth0:1", "eth 0", "eth\n",
+		"\x7f", "sixteen_bytes_is", "?????????????????", "averyveryvery*long*", "default  route",
+		"default route ", "!eth\t0"};
+	static const char *const good[] = {"eth0", "!eth0", "*", "fifteen_bytes_i", "averyveryvery*lo",
+		"a.b@c", "e[[:alpha:]]h[0-9]*", "\\*star", "...", "default route", "!default route",
+		"veth_\xc3\xa9"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (!patterns_flaw(bad[i]))
+			fail_msg("taken: \"%s\"", bad[i]);
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		if (patterns_flaw(good[i]))
+			fail_msg("refused: \"%s\": %s", good[i], patterns_flaw(good[i]));
+	char *many = calloc(1, 66);
+
+	memset(many, '*', 65);
+	assert_non_null(patterns_flaw(many));
+	free(many);
+}
+
+static void sets_of_patterns(void **state)
+{
+	const char *const list[] = {"eth*", "!eth1", "wan0", "eth*", "*"};
+	const struct pst_strs strs = {(char **)list, 5};
+
+	(void)state;
+	assert_int_equal(patterns_asking(&strs), 1 << 0 | 1 << 2 | 1 << 4); /* one time each */
+	assert_int_equal(patterns_hit(&strs, "eth1", false), 1 << 0 | 1 << 3 | 1 << 4);
+	assert_int_equal(patterns_hit(&strs, "wan0", false), 1 << 2 | 1 << 4);
+}
+
+static void default_routes(void **state)
+{
+	const char *const list[] = {"default route", "!eth1"}, *const others[] = {"*", "!default route"};
+	const struct pst_strs strs = {(char **)list, 2}, but = {(char **)others, 2};
+
+	(void)state;
+	assert_true(patterns_ask_routes(&strs));
+	assert_true(patterns_take(&strs, "eth0", true));
+	assert_false(patterns_take(&strs, "eth0", false));
+	assert_false(patterns_take(&strs, "eth1", true));
+	assert_int_equal(patterns_hit(&strs, "eth0", true), 1);
+	assert_true(patterns_ask_routes(&but));
+	assert_true(patterns_take(&but, "eth0", false));
+	assert_false(patterns_take(&but, "eth0", true));
 }
 
 static void printed_configuration_reads_back(void **state)
@@ -180,6 +235,9 @@ int main(void)
 		cmocka_unit_test(everything_can_be_set),
 		cmocka_unit_test(mistakes_are_named_with_their_place),
 		cmocka_unit_test(patterns),
+		cmocka_unit_test(what_no_name_can_be),
+		cmocka_unit_test(sets_of_patterns),
+		cmocka_unit_test(default_routes),
 		cmocka_unit_test(printed_configuration_reads_back),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);

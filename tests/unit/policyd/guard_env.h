@@ -105,6 +105,7 @@ static inline void files_open(uint32_t fw_lines, uint32_t block_lines)
 		assert_return_code(ftruncate(env.fd[i], (off_t)file_size(i)), errno);
 	}
 	env.word = map_file(env.fd[FD_GUARD], file_size(FD_GUARD));
+	env.word->ifaces.attached = 1; /* as a loader that guards something says */
 	env.fw = map_file(env.fd[FD_FW], file_size(FD_FW));
 	env.lines = map_file(env.fd[FD_BLOCK], file_size(FD_BLOCK));
 	env.sigs = map_file(env.fd[FD_SIGS], file_size(FD_SIGS));
