@@ -10,7 +10,7 @@
 #include "proto/abi/guard.h"
 
 #define DETECT_NAME_MAX 63
-#define DETECT_VECTORS  (3 + PST_SIGS)
+#define DETECT_VECTORS  (4 + PST_SIGS)
 
 /* A counter that only grows, or begins anew. */
 struct vector {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policyd/guard/internal.h"
+#include "policyd/guard/offenders.h"
 #include "proto/base/log.h"
 #include "proto/base/loop.h"
 
@@ -34,7 +35,7 @@ static uint64_t tracking(struct guard *g, uint64_t flags, uint64_t now_ns)
 			  guard_generation(&g->tables.signatures) && flags & PST_GUARD_CT;
 
 	if (!theirs && !their_sigs && !names_state(&fw->current) && !names_state(&fw->next) &&
-		!signatures_ask(&g->signatures))
+		!signatures_ask(&g->signatures) && !offenders_ask(&g->config.ddos.offenders))
 		return 0;
 	if (!(flags & PST_GUARD_CT))
 		pst_info("connections are tracked");
@@ -62,8 +63,11 @@ static bool judges(const struct guard *g)
 
 static void set_limits(const struct guard *g, struct pst_guard *word)
 {
-	if (memcmp(&word->limits, &g->config.limits, sizeof(word->limits)) != 0)
-		word->limits = g->config.limits;
+	struct pst_guard_limits limits = g->config.limits;
+
+	offenders_limits(&g->config.ddos.offenders, &limits);
+	if (memcmp(&word->limits, &limits, sizeof(limits)) != 0)
+		word->limits = limits;
 }
 
 static void set_bad_flags(const struct guard *g, struct pst_guard *word)
@@ -82,7 +86,8 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 	if (!word)
 		return;
 	before = __atomic_load_n(&word->flags, __ATOMIC_ACQUIRE);
-	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos);
+	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos) |
+		offenders_flags(&g->config.ddos.offenders);
 	if (judges(g))
 		flags |= g->config.drop & DROP_FLAGS;
 	if (guard_has_limits(&g->config.limits))

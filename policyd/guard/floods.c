@@ -40,6 +40,7 @@ static size_t list_vectors(const struct guard *g, struct vector v[DETECT_VECTORS
 	v[n++] = of_step(g, PST_GUARD_BLOCKED, PST_GUARD_DRY_BLOCKED, c->lists);
 	v[n++] = of_step(g, PST_GUARD_BAD_FLAGS, PST_GUARD_DRY_BAD_FLAGS, c->flags);
 	v[n++] = of_step(g, PST_GUARD_RATE, PST_GUARD_DRY_RATE, c->limits);
+	v[n++] = of_step(g, PST_GUARD_OFFENDER, PST_GUARD_DRY_OFFENDER, c->offenders.action);
 	for (size_t i = 0; !s->pending && i < s->set.n; i++)
 		v[n++] = vector(s->set.v[i].name, s->set.v[i].drop,
 			guard_count_sig(&g->tables, sigs_place(&s->table, &s->set.v[i])));

@@ -49,6 +49,7 @@ int guard_ops(struct guard *guard);
 uint32_t guard_rows(void *guard, struct pst_buf *out);
 /* Each second: floods that begin and end, as events. floods.c. */
 void guard_floods(struct guard *guard, uint64_t now_ns);
+const char *ddos_action_name(enum ddos_action action);
 /* {op: ddos}; ddos_ops.c. */
 int guard_on_ddos(
 	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);
