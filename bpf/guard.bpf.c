@@ -10,6 +10,7 @@
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
+#include "bpf/lib/sample.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
@@ -337,6 +338,7 @@ __noinline int guard_firewall(void)
 /* A step that drops: its reason, or, while it runs dry, its event, and the packet goes on. */
 static __always_inline bool guard_drops(struct guard_packet *pkt, __u64 dry, __u32 event)
 {
+	guard_sample(pkt, event);
 	if (!(pkt->flags & dry))
 		return true;
 	guard_note_dry(pkt, event);

@@ -6,6 +6,7 @@
 
 #include "policyd/guard/internal.h"
 #include "policyd/guard/offenders.h"
+#include "policyd/guard/tops.h"
 #include "proto/base/log.h"
 #include "proto/base/loop.h"
 
@@ -66,6 +67,7 @@ static void set_limits(const struct guard *g, struct pst_guard *word)
 	struct pst_guard_limits limits = g->config.limits;
 
 	offenders_limits(&g->config.ddos.offenders, &limits);
+	limits.sample_mask = tops_mask(g->config.ddos.detect_packets);
 	if (memcmp(&word->limits, &limits, sizeof(limits)) != 0)
 		word->limits = limits;
 }
@@ -87,7 +89,8 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 		return;
 	before = __atomic_load_n(&word->flags, __ATOMIC_ACQUIRE);
 	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos) |
-		offenders_flags(&g->config.ddos.offenders);
+		offenders_flags(&g->config.ddos.offenders) |
+		(g->config.ddos.detect_packets ? PST_GUARD_SAMPLES : 0u);
 	if (judges(g))
 		flags |= g->config.drop & DROP_FLAGS;
 	if (guard_has_limits(&g->config.limits))

@@ -23,6 +23,7 @@ static const struct kind {
 	{PST_MAP_BLOCK_LINES, offsetof(struct guard_tables, block), sizeof(union pst_line)},
 	{PST_MAP_GUARD_SIGS, offsetof(struct guard_tables, sigs), sizeof(struct pst_sigs)},
 	{PST_MAP_OFFENDERS, offsetof(struct guard_tables, offenders), sizeof(struct pst_offenders)},
+	{PST_MAP_SAMPLES, offsetof(struct guard_tables, samples), sizeof(struct pst_sample)},
 	{PST_MAP_GUARD_COUNTS, offsetof(struct guard_tables, counts), sizeof(struct pst_guard_counts)},
 };
 
@@ -148,6 +149,8 @@ int guard_tables_check(struct guard_tables *t, uint64_t now_ns)
 	if (t->offenders.entry_size != sizeof(struct pst_offenders) ||
 		t->offenders.entries != PST_OFFENDER_SETS + 1)
 		return refuse(PST_MAP_OFFENDERS, &t->offenders);
+	if (t->samples.entry_size != sizeof(struct pst_sample) || t->samples.entries != PST_SAMPLES)
+		return refuse(PST_MAP_SAMPLES, &t->samples);
 	table_init(&t->signatures, &g->sig_generation, &((struct pst_sigs *)t->sigs.base)->last, &t->sigs,
 		sizeof(struct pst_sigs) / sizeof(union pst_line), now_ns);
 	return 0;
@@ -209,6 +212,8 @@ static __u64 *scratch(const struct guard_tables *t, unsigned which)
 		return scratch_of_half(&t->signatures);
 	case 4:
 		return &offenders[PST_OFFENDER_HEAD].way[PST_OFFENDER_WAYS - 1].word;
+	case 5:
+		return &((struct pst_sample *)t->samples.base)->pad;
 	default:
 		return &counts->reason[PST_GUARD_REASONS_ROOM - 1].bytes;
 	}

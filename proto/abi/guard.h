@@ -29,6 +29,7 @@ static_assert(sizeof(union pst_line) == 64, "abi");
 #define PST_MAP_SRC_RATES   "src_rates"   /* array of sets of sources, the programs' alone */
 #define PST_MAP_GUARD_SIGS  "guard_sigs"  /* array of struct pst_sigs, both halves; mapped rw by policyd */
 #define PST_MAP_OFFENDERS   "offenders"   /* array of struct pst_offenders; mapped rw by policyd */
+#define PST_MAP_SAMPLES     "drop_samples" /* array of struct pst_sample; mapped rw by policyd */
 #define PST_MAP_GUARD_COUNTS                                                                                 \
 	"guard_counts" /* array of struct pst_guard_counts, one a CPU; mapped rw by policyd */
 
@@ -57,7 +58,8 @@ struct pst_guard_limits {
 	__u32 offend_cost;  /* each packet's, in units of 2^10 ns */
 	__u32 offend_ahead; /* who is so far ahead, likewise, is blocked */
 	__u32 offend_for;   /* for so long, in units of 2^20 ns */
-	__u32 pad[4];
+	__u32 sample_mask;  /* of samples: one of so many and one */
+	__u32 pad[3];
 };
 static_assert(sizeof(struct pst_guard_limits) == 64, "abi");
 
@@ -100,6 +102,7 @@ static_assert(sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS, "abi")
 
 #define PST_GUARD_OFFENDERS (1 << 24) /* who goes on to send what is dropped is blocked for a time */
 #define PST_GUARD_FORGEABLE (1 << 25) /* whether or not its address is shown to be its own */
+#define PST_GUARD_SAMPLES   (1 << 26) /* of what steps against floods take, for policyd */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 
@@ -201,6 +204,22 @@ static_assert(sizeof(struct pst_offenders) == 64, "a cache line");
 /* The set behind the last one has no sources: the first word says until when anybody is blocked at all, the
  * last one is policyd's own. */
 #define PST_OFFENDER_HEAD PST_OFFENDER_SETS
+
+/*
+ * Samples of what steps against floods take, dropped or not: a packet by lot, into a slot by lot. So whose
+ * share among them is a tenth sent a tenth, or about. policyd reads them and empties the slots; two programs
+ * that write one at a time may mix theirs.
+ */
+#define PST_SAMPLES 1024
+
+struct pst_sample {
+	__u8 source[16]; /* as struct pst_flow_key has it */
+	__u32 packets;
+	__u16 event; /* PST_GUARD_DRY_* of the step, whether it runs dry or not; 0: empty */
+	__u16 sig;   /* of a signature: its counter */
+	__u64 pad;
+};
+static_assert(sizeof(struct pst_sample) == 32, "abi");
 
 /*
  * Signatures of floods. What a packet may match is known from three words, one by its protocol and one by

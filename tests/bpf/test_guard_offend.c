@@ -2,7 +2,8 @@
 /*
  * Offenders: who goes on to send what is dropped is blocked for a time, and nobody else; what counts against
  * whom, above all what others can send in his name; a full table; two CPUs; tables that somebody scribbled
- * into. Time is moved by moving the sources' moments.
+ * into. And samples of what is dropped, by which policyd says who sends it. Time is moved by moving the
+ * sources' moments.
  */
 #include "policyd/ddos/sigs.h"
 #include "policyd/guard/offenders.h"
@@ -17,6 +18,7 @@
 
 static struct pst_offenders *sets;
 static struct pst_sigs *sig_halves;
+static struct pst_sample *samples;
 static void *src_rates;
 static size_t src_rates_bytes;
 
@@ -28,7 +30,8 @@ static int offend_setup(void **state)
 	sig_halves = guard_map(skel->maps.guard_sigs, 2 * sizeof(*sig_halves));
 	src_rates_bytes = (size_t)bpf_map__max_entries(skel->maps.src_rates) * 64;
 	src_rates = guard_map(skel->maps.src_rates, src_rates_bytes);
-	return sets && sig_halves && src_rates ? 0 : -1;
+	samples = guard_map(skel->maps.drop_samples, PST_SAMPLES * sizeof(*samples));
+	return sets && sig_halves && src_rates && samples ? 0 : -1;
 }
 
 /* AFTER packets within 1,000 s, so that the test's own seconds are few; blocked for as long. */
@@ -43,6 +46,7 @@ static int begin(void **state)
 	memset(sets, 0, (PST_OFFENDER_SETS + 1) * sizeof(*sets));
 	memset(&control->limits, 0, sizeof(control->limits));
 	memset(src_rates, 0, src_rates_bytes);
+	memset(samples, 0, PST_SAMPLES * sizeof(*samples));
 	forget();
 	offenders_limits(&config, &control->limits);
 	assert_int_equal(sigs_build(&udp, &sig_halves[1]), 0);
@@ -484,6 +488,85 @@ static void any_word(void **state)
 	}
 }
 
+/* ---- samples ---- */
+
+/* What is in the slots, by event; each is of this source and step. */
+static unsigned sampled(enum pst_guard_event e, const struct packet *p, unsigned sig)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PST_SAMPLES; i++) {
+		if (!samples[i].event)
+			continue;
+		assert_int_equal(samples[i].event, e);
+		assert_int_equal(samples[i].sig, sig);
+		assert_int_equal(samples[i].packets, 1);
+		if (samples[i].source[10] == 0xff) /* IPv4 */
+			assert_memory_equal(samples[i].source + 12, p->bytes + p->l3 + 12, 4);
+		else
+			assert_memory_equal(samples[i].source, p->bytes + p->l3 + 8, 16);
+		n++;
+	}
+	return n;
+}
+
+/* Each step that takes a packet, whether it drops or runs dry, and no other; as many as the mask says. */
+static void samples_of_steps(void **state)
+{
+	static const struct {
+		enum pst_guard_event e;
+		uint64_t dry;
+	} steps[] = {{PST_GUARD_DRY_BLOCKED, PST_GUARD_DRY_LISTS}, {PST_GUARD_DRY_RATE, PST_GUARD_DRY_LIMITS},
+		{PST_GUARD_DRY_BAD_FLAGS, PST_GUARD_DRY_FLAGS}, {PST_GUARD_DRY_SIGNATURE, 0},
+		{PST_GUARD_DRY_OFFENDER, PST_GUARD_DRY_OFFENDERS}};
+
+	(void)state;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(steps) * 8; i++) {
+		enum pst_guard_event e = steps[i / 8].e;
+		struct flow f = from((int)i & 3, 1);
+		bool dry = i & 4;
+		struct packet p;
+
+		begin(NULL);
+		f.protocol = e == PST_GUARD_DRY_SIGNATURE ? 17 : 6;
+		sig_halves[1].sig[0].counter = 33;
+		sig_halves[1].sig[0].flags = dry ? 0 : PST_SIG_DROP;
+		control->flags = PST_GUARD_SAMPLES | (dry ? steps[i / 8].dry : 0);
+		flow_packet(&p, &f, &(struct segment){.flags = SYN | FIN});
+		if (e == PST_GUARD_DRY_BLOCKED)
+			force_lists("", "10.0.0.1\n2001:db8::1\n");
+		if (e == PST_GUARD_DRY_RATE) {
+			limit_packets();
+			(void)run(p.bytes, p.len);
+		}
+		if (e == PST_GUARD_DRY_BAD_FLAGS)
+			control->bad_flags = 1ull << (SYN | FIN);
+		if (e == PST_GUARD_DRY_OFFENDER) {
+			struct flow udp = f;
+
+			udp.protocol = 17;
+			control->flags |= ON;
+			sig_halves[1].sig[0].flags = PST_SIG_DROP;
+			offend(&udp, AFTER);
+			memset(samples, 0, PST_SAMPLES * sizeof(*samples));
+		}
+		for (int k = 0; k < 400; k++)
+			assert_int_equal(run(p.bytes, p.len), dry ? PASS : DROP);
+		/* by lot: some fall into one slot */
+		assert_in_range(sampled(e, &p, e == PST_GUARD_DRY_SIGNATURE ? 33 : 0), 250, 400);
+		memset(samples, 0, PST_SAMPLES * sizeof(*samples));
+		control->limits.sample_mask = 15;
+		for (int k = 0; k < 3200; k++)
+			(void)run(p.bytes, p.len);
+		assert_in_range(sampled(e, &p, e == PST_GUARD_DRY_SIGNATURE ? 33 : 0), 90, 300);
+		memset(samples, 0, PST_SAMPLES * sizeof(*samples));
+		control->flags &= ~(uint64_t)PST_GUARD_SAMPLES;
+		for (int k = 0; k < 100; k++)
+			(void)run(p.bytes, p.len);
+		assert_int_equal(sampled(e, &p, 0), 0);
+	}
+}
+
 static unsigned not_blocked[2];
 
 static void send_many(int cpu)
@@ -528,6 +611,7 @@ int main(void)
 		CASE(half_a_connection),
 		CASE(full_table),
 		CASE(any_word),
+		CASE(samples_of_steps),
 		CASE(scribbles),
 	};
 	const struct CMUnitTest loads[] = {

@@ -12,7 +12,7 @@
 
 /* What the programs write; in the order in which the tests name them. */
 static const char *const tables[] = {"src_rates", "guard", "guard_counts", "fw_cache", "ct", "ct_new",
-	"guard_syn", "guard_sigs", "offenders"};
+	"guard_syn", "guard_sigs", "offenders", "drop_samples"};
 #define TABLES PST_ARRAY_SIZE(tables)
 
 static struct region {

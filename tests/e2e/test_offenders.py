@@ -124,6 +124,32 @@ class DryRun(OffendersTest):
         self.assertGreaterEqual(would, 5 + 3)
 
 
+class TopSources(OffendersTest):
+    """Who sends what a flood is made of is in its events."""
+    policyd = "ddos: {flags: count, detect: {packets: 20, quiet: 2s}}"
+
+    def test_events(self):
+        observer = pipeline.Observer(self.p, "policyd")
+        self.addCleanup(observer.close)
+        raw = net.within(self.peer.holder.pid, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP))
+        self.addCleanup(raw.close)
+
+        def flooded():
+            for _ in range(300):
+                raw.sendto(struct.pack(">HHIIBBHHH", 5000, OPEN, 1, 0, 0x50, 0, 1000, 0, 0), (net.V4[0], 0))
+            return observer.select("ddos_detected")
+        began = observer.wait(flooded, "a flood's beginning")
+        ended = observer.wait(lambda: observer.select("ddos_ended"), "its end")
+        for event in (began[0], ended[0]):
+            sources = event.get("top_sources")
+            self.assertEqual(len(sources), 1)
+            address, packets = sources[0].split()
+            self.assertEqual(address, net.V4[1].encode())
+            self.assertLessEqual(int(packets), event.get("packets"))
+            self.assertGreaterEqual(int(packets), event.get("packets") // 2)
+            self.assertGreaterEqual(event.get("sampled"), 2)
+
+
 class Ends(OffendersTest):
     policyd = f"ddos: {{flags: drop, offenders: {{after: {AFTER}, within: 1h, for: 2s, forgeable: yes}}}}"
 
