@@ -9,6 +9,8 @@
 #include "bpf/lib/ct_read.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
+#include "bpf/lib/offend.bpf.h"
+#include "bpf/lib/sample.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
@@ -336,6 +338,7 @@ __noinline int guard_firewall(void)
 /* A step that drops: its reason, or, while it runs dry, its event, and the packet goes on. */
 static __always_inline bool guard_drops(struct guard_packet *pkt, __u64 dry, __u32 event)
 {
+	guard_sample(pkt, event);
 	if (!(pkt->flags & dry))
 		return true;
 	guard_note_dry(pkt, event);
@@ -370,6 +373,7 @@ static __always_inline void guard_read_words(struct guard_packet *pkt)
 	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
 	pkt->allowed = false;
 	pkt->dry = 0;
+	pkt->offender = 0;
 }
 
 /* What headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
@@ -389,6 +393,9 @@ static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst
 	if (listed >= PST_BLOCK_ADDRESS && guard_drops(pkt, PST_GUARD_DRY_LISTS, PST_GUARD_DRY_BLOCKED))
 		return PST_GUARD_BLOCKED;
 	pkt->allowed = listed == PST_BLOCK_ALLOWED;
+	if (pkt->flags & PST_GUARD_OFFENDERS && !pkt->allowed && guard_is_offender() &&
+		guard_drops(pkt, PST_GUARD_DRY_OFFENDERS, PST_GUARD_DRY_OFFENDER))
+		return PST_GUARD_OFFENDER;
 	if (!pkt->allowed && guard_has_bad_flags(pkt) &&
 		guard_drops(pkt, PST_GUARD_DRY_FLAGS, PST_GUARD_DRY_BAD_FLAGS))
 		return PST_GUARD_BAD_FLAGS;
@@ -404,7 +411,7 @@ static __always_inline __u32 guard_by_source(struct guard_packet *pkt)
 	if (pkt->fw_generation)
 		return GUARD_TO_RULES;
 	return pkt->block_generation || pkt->bad_flags || pkt->sig_generation ||
-			       pkt->flags & (PST_GUARD_LIMITS | PST_GUARD_SYN)
+			       pkt->flags & (PST_GUARD_LIMITS | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
 		       ? PST_GUARD_PASSED
 		       : PST_GUARD_OFF;
 }
@@ -444,7 +451,7 @@ static __always_inline __u32 guard_before_rules_skb(
 	(GUARD_REASON(PST_GUARD_BLOCKED) | GUARD_REASON(PST_GUARD_RATE) | GUARD_REASON(PST_GUARD_FW_DROP) |  \
 		GUARD_REASON(PST_GUARD_FW_REJECT) | GUARD_REASON(PST_GUARD_FW_NO_MATCH) |                    \
 		GUARD_REASON(PST_GUARD_BAD_FLAGS) | GUARD_REASON(PST_GUARD_SIGNATURE) |                      \
-		GUARD_REASON(PST_GUARD_SYN_LIMIT))
+		GUARD_REASON(PST_GUARD_SYN_LIMIT) | GUARD_REASON(PST_GUARD_OFFENDER))
 #define GUARD_UNREAD                                                                                         \
 	(GUARD_REASON(PST_GUARD_TRUNCATED) | GUARD_REASON(PST_GUARD_MALFORMED) |                             \
 		GUARD_REASON(PST_GUARD_NO_IP))
@@ -509,6 +516,13 @@ static __always_inline bool guard_syn_may_be(const struct guard_packet *pkt, __u
 	       (state == PST_CT_INVALID || state == PST_CT_NEW);
 }
 
+/* Rules may ask for its state, and what is dropped later whose its address is. */
+static __always_inline bool guard_is_tracked(const struct guard_packet *pkt, __u32 reason)
+{
+	return pkt->flags & PST_GUARD_CT &&
+	       (reason == GUARD_TO_RULES || (reason == PST_GUARD_PASSED && guard_offend_asks(pkt)));
+}
+
 /* The connection's state for the rules. */
 static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
 {
@@ -522,13 +536,14 @@ static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_pac
 	pkt->fw.key[PST_FW_STATE] = state;
 }
 
-/* By the rules and what they look at, when there are any in force. */
-static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
+/* Tracked if anything asks for it, and by the rules if there are any in force. */
+static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_packet *pkt, __u32 reason)
 {
-	guard_fill_xdp(ctx);
-	if (pkt->flags & PST_GUARD_CT)
+	if (reason == GUARD_TO_RULES)
+		guard_fill_xdp(ctx);
+	if (guard_is_tracked(pkt, reason))
 		guard_track_xdp(ctx, pkt);
-	return guard_firewall();
+	return reason == GUARD_TO_RULES ? guard_firewall() : reason;
 }
 
 static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet **ret_pkt)
@@ -536,22 +551,23 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	enum pst_parse what = guard_parse_xdp(ctx);
 	struct guard_packet *pkt = guard_packet();
 	__u32 reason;
-	bool rules;
+	bool tracked;
 
 	*ret_pkt = pkt;
 	if (!pkt)
 		return XDP_PASS;
 	reason = guard_before_rules_xdp(ctx, pkt, what);
-	rules = reason == GUARD_TO_RULES;
-	if (rules)
-		reason = guard_rules_xdp(ctx, pkt);
+	if (guard_offends(pkt, reason))
+		guard_offend_xdp(ctx, pkt, reason);
+	tracked = guard_is_tracked(pkt, reason);
+	reason = guard_rules_xdp(ctx, pkt, reason);
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_xdp(ctx));
 	if (guard_end(pkt, reason))
 		return XDP_DROP;
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return XDP_TX;
-	if (rules && pkt->flags & PST_GUARD_CT)
+	if (tracked)
 		guard_ct_settle(pkt);
 	return XDP_PASS;
 }
@@ -623,12 +639,13 @@ static __always_inline void guard_track_skb(struct __sk_buff *ctx, struct guard_
 	pkt->fw.key[PST_FW_STATE] = state;
 }
 
-static __always_inline __u32 guard_rules_skb(struct __sk_buff *ctx, struct guard_packet *pkt)
+static __always_inline __u32 guard_rules_skb(struct __sk_buff *ctx, struct guard_packet *pkt, __u32 reason)
 {
-	guard_fill_skb(ctx);
-	if (pkt->flags & PST_GUARD_CT)
+	if (reason == GUARD_TO_RULES)
+		guard_fill_skb(ctx);
+	if (guard_is_tracked(pkt, reason))
 		guard_track_skb(ctx, pkt);
-	return guard_firewall();
+	return reason == GUARD_TO_RULES ? guard_firewall() : reason;
 }
 
 static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_packet **ret_pkt)
@@ -636,22 +653,23 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	enum pst_parse what = guard_parse_pulled(ctx);
 	struct guard_packet *pkt = guard_packet();
 	__u32 reason;
-	bool rules;
+	bool tracked;
 
 	*ret_pkt = pkt;
 	if (!pkt)
 		return TC_ACT_UNSPEC;
 	reason = guard_before_rules_skb(ctx, pkt, what);
-	rules = reason == GUARD_TO_RULES;
-	if (rules)
-		reason = guard_rules_skb(ctx, pkt);
+	if (guard_offends(pkt, reason))
+		guard_offend_skb(ctx, pkt, reason);
+	tracked = guard_is_tracked(pkt, reason);
+	reason = guard_rules_skb(ctx, pkt, reason);
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_skb(ctx));
 	if (guard_end(pkt, reason))
 		return TC_ACT_SHOT;
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return bpf_redirect(ctx->ifindex, 0);
-	if (rules && pkt->flags & PST_GUARD_CT)
+	if (tracked)
 		guard_ct_settle(pkt);
 	return TC_ACT_UNSPEC;
 }

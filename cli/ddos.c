@@ -95,7 +95,8 @@ static int block_main(int argc, char **argv)
 static int unblock_main(int argc, char **argv)
 {
 	const struct pst_args args = {.program = "penstock ddos unblock",
-		.summary = "Takes out what `block` put in. What is in a file is taken out there.",
+		.summary =
+			"Takes out what `block` put in, and offenders. What is in a file is taken out there.",
 		.positional = "ADDRESS ...",
 		.options = ddos_unblock_options,
 		.examples = "  penstock ddos unblock 192.0.2.7\n"};
@@ -113,6 +114,25 @@ static const char *text(const json_t *value)
 	const char *s = json_string_value(value);
 
 	return cli_safe(s ? s : "");
+}
+
+static void print_offenders(const json_t *o)
+{
+	const json_t *row;
+	size_t i;
+
+	if (!strcmp(text(json_object_get(o, "action")), "off") && !number(o, "total"))
+		return;
+	printf("offenders (%s): %lld\n", text(json_object_get(o, "action")), number(o, "total"));
+	json_array_foreach(json_object_get(o, "list"), i, row)
+	{
+		char for_text[32];
+
+		snprintf(for_text, sizeof(for_text), "%lld s more",
+			json_integer_value(json_array_get(row, 1)));
+		printf("  %-40s %-14s %s\n", text(json_array_get(row, 0)), for_text,
+			text(json_array_get(row, 2)));
+	}
 }
 
 static void print_lists(const json_t *reply)
@@ -143,6 +163,7 @@ static void print_lists(const json_t *reply)
 		printf("  %-40s %-14s %s\n", text(json_array_get(row, 0)), for_text,
 			text(json_array_get(row, 2)));
 	}
+	print_offenders(json_object_get(reply, "offenders"));
 }
 
 static void print_signatures(const json_t *reply)
@@ -212,7 +233,7 @@ static int show(const struct pst_args *args, const char *op, const char *key, vo
 static int list_main(int argc, char **argv)
 {
 	const struct pst_args args = {.program = "penstock ddos list",
-		.summary = "How many addresses are allowed and blocked, and which by command.",
+		.summary = "How many addresses are allowed and blocked, which by command, and offenders.",
 		.options = ddos_list_options,
 		.examples = "  penstock ddos list\n"};
 

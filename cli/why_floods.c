@@ -3,8 +3,10 @@
 #include "cli/ask.h"
 #include "cli/why_steps.h"
 #include "proto/base/cleanup.h"
+#include "proto/wire/names.h"
 
-#define MS_NS 1000000ull
+#define MS_NS     1000000ull
+#define SECOND_NS 1000000000ull
 
 void why_put_text(json_t *object, const char *key, const char *text)
 {
@@ -37,9 +39,14 @@ bool why_ran_dry(const struct pst_guard_why *w, enum pst_guard_event event)
 }
 
 /* Blocked or bad in what stands before: the steps behind are not asked. */
+static bool came_to_flags(const struct pst_guard_why *w)
+{
+	return why_is_read(w) && w->reason != PST_GUARD_BLOCKED && w->reason != PST_GUARD_OFFENDER;
+}
+
 static bool came_to_signatures(const struct pst_guard_why *w)
 {
-	return why_is_read(w) && w->reason != PST_GUARD_BLOCKED && w->reason != PST_GUARD_BAD_FLAGS;
+	return came_to_flags(w) && w->reason != PST_GUARD_BAD_FLAGS;
 }
 
 static bool is_exempt(const struct pst_guard_why *w)
@@ -47,10 +54,30 @@ static bool is_exempt(const struct pst_guard_why *w)
 	return w->block_generation && w->hit.kind == PST_BLOCK_ALLOWED;
 }
 
+json_t *why_offenders(const struct pst_guard_why *w)
+{
+	uint64_t until_ns = (w->offender & PST_OFFENDER_TIME) << PST_OFFENDER_UNIT;
+	const char *cause = pst_guard_offence_name(w->offender >> PST_OFFENDER_CAUSE_SHIFT & 7);
+	json_t *o = json_object();
+
+	why_put_text(o, "state",
+		!(w->flags & PST_GUARD_OFFENDERS)                   ? "off"
+		: !why_is_read(w) || w->reason == PST_GUARD_BLOCKED ? "not asked"
+		: is_exempt(w)                                      ? "exempt"
+		: w->offender                                       ? "blocked"
+								    : "not blocked");
+	if (!w->offender)
+		return o;
+	why_put_text(o, "cause", cause ? cause : "?");
+	why_put_number(o, "expires_s", until_ns > w->now_ns ? (until_ns - w->now_ns) / SECOND_NS : 0);
+	if (why_ran_dry(w, PST_GUARD_DRY_OFFENDER))
+		why_put_bool(o, "dry", true);
+	return o;
+}
+
 json_t *why_flags(const struct pst_guard_why *w)
 {
-	bool asked = why_is_read(w) && w->reason != PST_GUARD_BLOCKED && w->key.protocol == IPPROTO_TCP &&
-		     !w->later_fragment;
+	bool asked = came_to_flags(w) && w->key.protocol == IPPROTO_TCP && !w->later_fragment;
 	bool bad = w->bad_flags >> (w->tcp_flags % PST_TCP_FLAGS) & 1;
 	json_t *o = json_object();
 

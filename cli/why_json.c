@@ -184,6 +184,13 @@ static json_t *entry(const struct pst_guard_why *w, int table)
 	return o;
 }
 
+/* Without rules. */
+static bool is_tracked_for_offenders(const struct pst_guard_why *w)
+{
+	return !w->fw_generation && w->flags & PST_GUARD_OFFENDERS && !(w->flags & PST_GUARD_FORGEABLE) &&
+	       (w->reason == PST_GUARD_PASSED || why_is_syn_reason(w->reason));
+}
+
 static json_t *connection(const struct pst_guard_why *w)
 {
 	static const char *const states[PST_CT_STATES] = {
@@ -191,7 +198,7 @@ static json_t *connection(const struct pst_guard_why *w)
 	static const char *const then[] = {"stays as it is", "begins", "is confirmed", "goes on"};
 	json_t *o = json_object(), *list;
 
-	if (!(w->flags & PST_GUARD_CT) || !came_to_rules(w)) {
+	if (!(w->flags & PST_GUARD_CT) || !(came_to_rules(w) || is_tracked_for_offenders(w))) {
 		why_put_text(o, "state", w->flags & PST_GUARD_CT ? "not asked" : "off");
 		return o;
 	}
@@ -313,6 +320,7 @@ json_t *why_json(const char *run_dir, const char *interface, const struct why_fr
 	why_put_text(o, "reason", reason ? reason : "?");
 	json_object_set_new(o, "headers", headers(frame, w));
 	json_object_set_new(o, "lists", lists(run_dir, w));
+	json_object_set_new(o, "offenders", why_offenders(w));
 	json_object_set_new(o, "flags", why_flags(w));
 	json_object_set_new(o, "signatures", why_signatures(run_dir, w));
 	json_object_set_new(o, "limits", why_limits(w));

@@ -110,6 +110,8 @@ static void print_floods(const char *title, const json_t *o)
 		printf("; policyd: %s", report_safe(o, "unknown"));
 	if (has(o, "action"))
 		printf(": %s", report_safe(o, "action"));
+	if (has(o, "cause"))
+		printf(": %s, for %lld s more", report_safe(o, "cause"), number(o, "expires_s"));
 	if (has(o, "dry"))
 		printf("%s", DRY);
 	putchar('\n');
@@ -202,6 +204,7 @@ void why_print(const json_t *a, bool colour)
 		report_safe(a, "reason"));
 	print_headers(json_object_get(a, "headers"));
 	print_lists(json_object_get(a, "lists"));
+	print_floods("offenders", json_object_get(a, "offenders"));
 	print_floods("flags", json_object_get(a, "flags"));
 	print_floods("signatures", json_object_get(a, "signatures"));
 	print_limits(json_object_get(a, "limits"));

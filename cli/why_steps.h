@@ -19,6 +19,7 @@ bool why_is_syn_reason(uint32_t reason);
 bool why_ran_dry(const struct pst_guard_why *w, enum pst_guard_event event);
 
 /* Steps against floods (docs/ddos.md). */
+json_t *why_offenders(const struct pst_guard_why *w);
 json_t *why_flags(const struct pst_guard_why *w);
 json_t *why_signatures(const char *run_dir, const struct pst_guard_why *w);
 json_t *why_limits(const struct pst_guard_why *w);

@@ -29,6 +29,8 @@ static const struct owner map_owners[] = {
 	{PST_MAP_FW_LINES, "policyd", 0660},
 	{PST_MAP_BLOCK_LINES, "policyd", 0660},
 	{PST_MAP_GUARD_SIGS, "policyd", 0660},
+	{PST_MAP_OFFENDERS, "policyd", 0660},
+	{PST_MAP_SAMPLES, "policyd", 0660},
 	{PST_MAP_GUARD_COUNTS, "policyd", 0660},
 	{NULL},
 };

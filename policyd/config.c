@@ -34,6 +34,9 @@ struct config policyd_config = {.retention_bytes = 4 << 20,
 	.syn_cookies = true,
 	.detect_packets = 10000,
 	.detect_quiet_ns = 10 * SECOND_NS,
+	.offenders_within_ns = 10 * SECOND_NS,
+	.offenders_for_ns = 600 * SECOND_NS,
+	.offenders_action = 1,
 	.ddos_lists = 1,
 	.ddos_limits = 1};
 
@@ -136,6 +139,37 @@ static const char *const ddos_actions[] = {"off", "count", "drop", NULL}; /* by 
 static const char *const dry_or_not[] = {"count", "drop", NULL};          /* from DDOS_COUNT on */
 #define DRY_OR_NOT(i) ((enum ddos_action)(DDOS_COUNT + (i)))
 
+static const struct pst_conf_field offenders_fields[] = {
+	{.key = "after",
+		.type = PST_CONF_U64,
+		.offset = offsetof(struct config, offenders_after),
+		.help = "packets of one source that flags, signatures and limits drop; 0: off (0)",
+		.max = 1000000},
+	{.key = "within",
+		.type = PST_CONF_TIME,
+		.offset = offsetof(struct config, offenders_within_ns),
+		.help = "in so long (10s)",
+		.min = SECOND_NS,
+		.max = 3600 * SECOND_NS},
+	{.key = "for",
+		.type = PST_CONF_TIME,
+		.offset = offsetof(struct config, offenders_for_ns),
+		.help = "how long it is blocked then (10m)",
+		.min = SECOND_NS,
+		.max = 7 * 86400 * SECOND_NS},
+	{.key = "forgeable",
+		.type = PST_CONF_BOOL,
+		.offset = offsetof(struct config, offenders_forgeable),
+		.help = "counts packets of any kind, which others can send in its name, and not only those "
+			"of its open TCP connections (off)"},
+	{.key = "action",
+		.type = PST_CONF_ENUM,
+		.offset = offsetof(struct config, offenders_action),
+		.help = "what comes from it: drop, or count what would be dropped (drop)",
+		.names = dry_or_not},
+	{0},
+};
+
 static const struct pst_conf_field ddos_fields[] = {
 	{.key = "lists",
 		.type = PST_CONF_ENUM,
@@ -161,6 +195,10 @@ static const struct pst_conf_field ddos_fields[] = {
 		.type = PST_CONF_STR,
 		.offset = offsetof(struct config, ddos_signatures),
 		.help = "file of signatures (default: /etc/penstock/signatures.yaml if it is there)"},
+	{.key = "offenders",
+		.type = PST_CONF_SECTION,
+		.help = "who goes on to send what is dropped is blocked for a time, in the kernel",
+		.section = offenders_fields},
 	{.key = "detect",
 		.type = PST_CONF_SECTION,
 		.help = "events ddos_detected and ddos_ended",
@@ -285,12 +323,22 @@ static char *signatures_path(const struct config *config)
 	return config->ddos_signatures ? config->ddos_signatures : etc_signatures;
 }
 
+static struct offenders_config offenders_of(const struct config *c)
+{
+	return (struct offenders_config){.after = c->offenders_after,
+		.within_ns = c->offenders_within_ns,
+		.for_ns = c->offenders_for_ns,
+		.forgeable = c->offenders_forgeable,
+		.action = DRY_OR_NOT(c->offenders_action)};
+}
+
 static struct ddos_config ddos_of(const struct config *c)
 {
 	return (struct ddos_config){.lists = DRY_OR_NOT(c->ddos_lists),
 		.limits = DRY_OR_NOT(c->ddos_limits),
 		.flags = (enum ddos_action)c->ddos_flags,
 		.amplification = (enum ddos_action)c->ddos_amplification,
+		.offenders = offenders_of(c),
 		.signatures = signatures_path(c),
 		.signatures_named = c->ddos_signatures,
 		.detect_packets = c->detect_packets,

@@ -52,6 +52,7 @@ struct guard_packet {
 	__u64 sigs;          /* signatures that it may match and that were not looked at */
 	__u64 clock_jiffies; /* when the clock was read */
 	__u64 now_ns;        /* of CLOCK_BOOTTIME, a jiffy old at most */
+	__u64 offender;      /* the source's word, if it is blocked (struct pst_offender) */
 	__u64 cache_key[FWCACHE_WORDS];
 	__u32 packets; /* on the wire: what GRO made one comes as one to tc */
 	__u32 bytes;   /* of the frame */

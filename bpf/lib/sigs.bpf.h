@@ -11,6 +11,7 @@
 
 #include "bpf/lib/ct_read.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
+#include "bpf/lib/sample.bpf.h"
 
 #define SIG_OFF_MAX 16383 /* of what is compared, in the frame */
 
@@ -133,6 +134,7 @@ static __always_inline __u32 sig_decide(struct guard_packet *pkt, const struct p
 	}
 	pkt->sig = PST_READ(sig->counter);
 	guard_count_sig(pkt->sig, pkt);
+	guard_sample(pkt, PST_GUARD_DRY_SIGNATURE);
 	if (flags & PST_SIG_DROP)
 		return SIG_MATCH;
 	guard_note_dry(pkt, PST_GUARD_DRY_SIGNATURE);

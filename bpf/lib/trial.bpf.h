@@ -106,6 +106,7 @@ static __always_inline void guard_trial_note(struct pst_guard_why *why, const st
 	why->sig_generation = pkt->sig_generation;
 	why->dry = pkt->dry;
 	why->sig = pkt->sig;
+	why->offender = pkt->offender;
 }
 
 /* At the end of a trial, and of a packet that came in the middle of one. */

@@ -32,5 +32,6 @@ uint64_t ddos_dry_runs(const struct ddos_config *c)
 {
 	return (c->lists == DDOS_COUNT ? PST_GUARD_DRY_LISTS : 0u) |
 	       (c->limits == DDOS_COUNT ? PST_GUARD_DRY_LIMITS : 0u) |
-	       (c->flags == DDOS_COUNT ? PST_GUARD_DRY_FLAGS : 0u);
+	       (c->flags == DDOS_COUNT ? PST_GUARD_DRY_FLAGS : 0u) |
+	       (c->offenders.action == DDOS_COUNT ? PST_GUARD_DRY_OFFENDERS : 0u);
 }

@@ -8,8 +8,17 @@
 
 enum ddos_action { DDOS_OFF = 0, DDOS_COUNT /* a dry run */, DDOS_DROP };
 
+/* Who goes on to send what is dropped is blocked for a time. */
+struct offenders_config {
+	uint64_t after; /* so many packets; 0: off */
+	uint64_t within_ns, for_ns;
+	bool forgeable; /* also what anybody can send in the name of another */
+	enum ddos_action action;
+};
+
 struct ddos_config {
 	enum ddos_action lists, limits, flags, amplification;
+	struct offenders_config offenders;
 	const char *signatures;  /* their file; NULL: none */
 	bool signatures_named;   /* then it must be there */
 	uint64_t detect_packets; /* a second: a flood; 0: nobody looks */

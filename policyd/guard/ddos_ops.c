@@ -3,11 +3,12 @@
 #include "policyd/guard/counts.h"
 #include "policyd/guard/flags.h"
 #include "policyd/guard/internal.h"
+#include "policyd/guard/offenders.h"
 #include "policyd/guard/ops.h"
 #include "proto/base/cleanup.h"
 #include "proto/wire/names.h"
 
-static const char *action_name(enum ddos_action action)
+const char *ddos_action_name(enum ddos_action action)
 {
 	return action == DDOS_DROP ? "drop" : action == DDOS_COUNT ? "count" : "off";
 }
@@ -21,7 +22,7 @@ static void put_step(
 
 	pst_mp_array(out, 6);
 	pst_mp_str(out, pst_guard_reason_name(reason));
-	pst_mp_str(out, action_name(action));
+	pst_mp_str(out, ddos_action_name(action));
 	pst_mp_uint(out, c.packets);
 	pst_mp_uint(out, c.bytes);
 	pst_mp_uint(out, d.packets);
@@ -57,7 +58,7 @@ static void put_signatures(struct pst_buf *out, const struct guard *g)
 			c = guard_count_sig(&g->tables, place);
 		pst_mp_array(out, 5);
 		pst_mp_str(out, s->set.v[i].name);
-		pst_mp_str(out, action_name(s->set.v[i].drop ? DDOS_DROP : DDOS_COUNT));
+		pst_mp_str(out, ddos_action_name(s->set.v[i].drop ? DDOS_DROP : DDOS_COUNT));
 		pst_mp_uint(out, c.packets);
 		pst_mp_uint(out, c.bytes);
 		pst_mp_uint(out, place);
@@ -69,9 +70,10 @@ static void put_steps(struct pst_buf *out, const struct guard *g)
 	const struct ddos_config *c = &g->config.ddos;
 
 	pst_mp_str(out, "steps");
-	pst_mp_array(out, 4);
+	pst_mp_array(out, 5);
 	put_step(out, g, PST_GUARD_BLOCKED, PST_GUARD_DRY_BLOCKED,
 		guard_generation(&g->tables.lists) ? c->lists : DDOS_OFF);
+	put_step(out, g, PST_GUARD_OFFENDER, PST_GUARD_DRY_OFFENDER, offenders_action(&c->offenders));
 	put_step(out, g, PST_GUARD_BAD_FLAGS, PST_GUARD_DRY_BAD_FLAGS, c->flags);
 	put_step(out, g, PST_GUARD_SIGNATURE, PST_GUARD_DRY_SIGNATURE, of_signatures(g));
 	put_step(out, g, PST_GUARD_RATE, PST_GUARD_DRY_RATE,

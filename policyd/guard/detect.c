@@ -57,6 +57,13 @@ static const struct flood *find(const struct detect *d, const char *name)
 	return NULL;
 }
 
+bool detect_is_on(const struct detect *d, const char *name)
+{
+	const struct flood *f = find(d, name);
+
+	return f && f->on;
+}
+
 static bool is_among(const struct vector *vectors, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)

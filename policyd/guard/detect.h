@@ -10,12 +10,13 @@
 #include "proto/abi/guard.h"
 
 #define DETECT_NAME_MAX 63
-#define DETECT_VECTORS  (3 + PST_SIGS)
+#define DETECT_VECTORS  (4 + PST_SIGS)
 
 /* A counter that only grows, or begins anew. */
 struct vector {
 	char name[DETECT_NAME_MAX + 1];
 	bool dropped; /* else its packets are counted only */
+	unsigned top; /* its place in struct tops */
 	struct pst_guard_count count;
 };
 
@@ -44,5 +45,8 @@ typedef void detect_fn(void *arg, const struct flood *flood);
  * what it has. @n is at most DETECT_VECTORS. */
 void detect_look(struct detect *detect, const struct detect_limits *limits, const struct vector *vectors,
 	size_t n, uint64_t now_ns, detect_fn *fn, void *arg);
+
+/* Does a flood of this vector go on? */
+bool detect_is_on(const struct detect *detect, const char *name);
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "policyd/guard/internal.h"
+#include "policyd/guard/offenders.h"
+#include "policyd/guard/tops.h"
 #include "proto/base/log.h"
 #include "proto/base/loop.h"
 
@@ -34,7 +36,7 @@ static uint64_t tracking(struct guard *g, uint64_t flags, uint64_t now_ns)
 			  guard_generation(&g->tables.signatures) && flags & PST_GUARD_CT;
 
 	if (!theirs && !their_sigs && !names_state(&fw->current) && !names_state(&fw->next) &&
-		!signatures_ask(&g->signatures))
+		!signatures_ask(&g->signatures) && !offenders_ask(&g->config.ddos.offenders))
 		return 0;
 	if (!(flags & PST_GUARD_CT))
 		pst_info("connections are tracked");
@@ -62,8 +64,12 @@ static bool judges(const struct guard *g)
 
 static void set_limits(const struct guard *g, struct pst_guard *word)
 {
-	if (memcmp(&word->limits, &g->config.limits, sizeof(word->limits)) != 0)
-		word->limits = g->config.limits;
+	struct pst_guard_limits limits = g->config.limits;
+
+	offenders_limits(&g->config.ddos.offenders, &limits);
+	limits.sample_mask = tops_mask(g->config.ddos.detect_packets);
+	if (memcmp(&word->limits, &limits, sizeof(limits)) != 0)
+		word->limits = limits;
 }
 
 static void set_bad_flags(const struct guard *g, struct pst_guard *word)
@@ -82,7 +88,9 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 	if (!word)
 		return;
 	before = __atomic_load_n(&word->flags, __ATOMIC_ACQUIRE);
-	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos);
+	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos) |
+		offenders_flags(&g->config.ddos.offenders) |
+		(g->config.ddos.detect_packets ? PST_GUARD_SAMPLES : 0u);
 	if (judges(g))
 		flags |= g->config.drop.all & DROP_FLAGS;
 	if (drops_set(&g->config.drop, &g->firewall.ifnames, &word->ifaces, judges(g)))

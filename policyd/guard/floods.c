@@ -14,9 +14,9 @@
 #define SEVERITY_INFO    1
 #define SEVERITY_WARNING 3
 
-static struct vector vector(const char *name, bool dropped, struct pst_guard_count count)
+static struct vector vector(const char *name, bool dropped, struct pst_guard_count count, unsigned top)
 {
-	struct vector v = {.dropped = dropped, .count = count};
+	struct vector v = {.dropped = dropped, .count = count, .top = top};
 
 	snprintf(v.name, sizeof(v.name), "%s", name);
 	return v;
@@ -27,8 +27,8 @@ static struct vector of_step(const struct guard *g, unsigned reason, unsigned dr
 {
 	bool drops = action != DDOS_COUNT;
 
-	return vector(
-		pst_guard_reason_name(reason), drops, guard_count_reason(&g->tables, drops ? reason : dry));
+	return vector(pst_guard_reason_name(reason), drops,
+		guard_count_reason(&g->tables, drops ? reason : dry), tops_place(dry, 0));
 }
 
 static size_t list_vectors(const struct guard *g, struct vector v[DETECT_VECTORS])
@@ -40,9 +40,13 @@ static size_t list_vectors(const struct guard *g, struct vector v[DETECT_VECTORS
 	v[n++] = of_step(g, PST_GUARD_BLOCKED, PST_GUARD_DRY_BLOCKED, c->lists);
 	v[n++] = of_step(g, PST_GUARD_BAD_FLAGS, PST_GUARD_DRY_BAD_FLAGS, c->flags);
 	v[n++] = of_step(g, PST_GUARD_RATE, PST_GUARD_DRY_RATE, c->limits);
-	for (size_t i = 0; !s->pending && i < s->set.n; i++)
-		v[n++] = vector(s->set.v[i].name, s->set.v[i].drop,
-			guard_count_sig(&g->tables, sigs_place(&s->table, &s->set.v[i])));
+	v[n++] = of_step(g, PST_GUARD_OFFENDER, PST_GUARD_DRY_OFFENDER, c->offenders.action);
+	for (size_t i = 0; !s->pending && i < s->set.n; i++) {
+		uint8_t place = sigs_place(&s->table, &s->set.v[i]);
+
+		v[n++] = vector(s->set.v[i].name, s->set.v[i].drop, guard_count_sig(&g->tables, place),
+			tops_place(PST_GUARD_DRY_SIGNATURE, place));
+	}
 	return n;
 }
 
@@ -51,9 +55,12 @@ static struct pst_val text_val(const char *text)
 	return pst_val_str(text, (uint32_t)strlen(text));
 }
 
-static void pack(struct pst_buf *out, const struct flood *f, uint64_t now_ns)
+static void pack(struct pst_buf *out, const struct guard *g, const struct flood *f, uint64_t now_ns)
 {
+	PST_CLEANUP(pst_buf_done) struct pst_buf sources = {0};
+	const struct top *top = &g->tops.v[f->vector.top];
 	struct pst_val v[PST_FLOOD_F_N] = {0};
+	uint32_t n = top_put(top, &sources);
 
 	v[PST_FLOOD_F_vector] = text_val(f->vector.name);
 	v[PST_FLOOD_F_dropped].u = f->vector.dropped;
@@ -63,6 +70,8 @@ static void pack(struct pst_buf *out, const struct flood *f, uint64_t now_ns)
 	v[PST_FLOOD_F_bytes].u = f->total.bytes;
 	v[PST_FLOOD_F_first_ns].u = f->first_ns;
 	v[PST_FLOOD_F_duration_ns].u = f->last_ns - f->first_ns;
+	v[PST_FLOOD_F_top_sources] = (struct pst_val){.p = sources.p, .len = (uint32_t)sources.len, .n = n};
+	v[PST_FLOOD_F_sampled].u = top->sampled;
 	static_assert((int)PST_FLOOD_F_N == (int)PST_FLOOD_END_F_N, "both have the same fields");
 	pst_event_pack(out, f->on ? PST_KIND_FLOOD : PST_KIND_FLOOD_END, now_ns, v);
 }
@@ -92,7 +101,7 @@ static void publish(void *arg, const struct flood *f)
 	struct pst_cur cur;
 
 	g->floods_detected->value += f->on;
-	pack(&raw, f, pst_now_boot_ns());
+	pack(&raw, g, f, pst_now_boot_ns());
 	cur = pst_cur(raw.p, raw.len);
 	if (raw.failed || pst_event_scan(&cur, &e) < 0)
 		pst_error("a flood's event cannot be made vector=%s", f->vector.name);
@@ -106,9 +115,12 @@ void guard_floods(struct guard *g, uint64_t now_ns)
 	const struct detect_limits limits = {
 		.packets = g->config.ddos.detect_packets, .quiet_ns = g->config.ddos.quiet_ns};
 	struct vector v[DETECT_VECTORS];
+	size_t n;
 
 	if (!limits.packets || g->signatures.pending || !guard_tables_mapped(&g->tables))
 		return;
-	detect_look(&g->detect, &limits, v, list_vectors(g, v), now_ns, publish, g);
+	n = list_vectors(g, v);
+	tops_look(&g->tops, g->tables.samples.base, &g->detect, v, n);
+	detect_look(&g->detect, &limits, v, n, now_ns, publish, g);
 	g->floods->value = g->detect.n_on;
 }

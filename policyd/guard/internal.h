@@ -12,6 +12,7 @@
 #include "policyd/guard/guard.h"
 #include "policyd/guard/signatures.h"
 #include "policyd/guard/syn.h"
+#include "policyd/guard/tops.h"
 
 /* A file as it was when it was last looked at. */
 struct guard_stamp {
@@ -28,6 +29,7 @@ struct guard {
 	struct lists lists;
 	struct signatures signatures;
 	struct detect detect;
+	struct tops tops;
 	struct guard_totals totals;                            /* of the tables, for status */
 	char *firewall_error, *lists_error, *signatures_error; /* of the last reload; NULL: good */
 	char *fds_path, *report_path;                          /* the loader's */
@@ -50,6 +52,7 @@ int guard_ops(struct guard *guard);
 uint32_t guard_rows(void *guard, struct pst_buf *out);
 /* Each second: floods that begin and end, as events. floods.c. */
 void guard_floods(struct guard *guard, uint64_t now_ns);
+const char *ddos_action_name(enum ddos_action action);
 /* {op: ddos}; ddos_ops.c. */
 int guard_on_ddos(
 	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policyd/guard/offenders.h"
 #include "policyd/guard/ops.h"
 #include "proto/base/cleanup.h"
 
@@ -26,8 +27,31 @@ static void put_runtime(struct pst_buf *out, const struct lists *l)
 	}
 }
 
+static void put_offenders(struct pst_buf *out, const struct guard *g)
+{
+	const struct offenders_config *c = &g->config.ddos.offenders;
+	struct offenders_list list;
+	char text[64];
+
+	offenders_read(&g->tables, pst_now_boot_ns(), &list);
+	pst_mp_str(out, "offenders");
+	pst_mp_map(out, 3);
+	put_text(out, "action", ddos_action_name(offenders_action(c)));
+	put_uint(out, "total", list.total);
+	pst_mp_str(out, "list");
+	pst_mp_array(out, (uint32_t)list.n);
+	for (size_t i = 0; i < list.n; i++) {
+		runtime_block_text(&list.v[i].source, text);
+		pst_mp_array(out, 3);
+		pst_mp_str(out, text);
+		pst_mp_uint(out, list.v[i].left_s);
+		pst_mp_str(out, list.v[i].cause);
+	}
+}
+
 /* {} -> {state, error, generation, allow: {files, entries}, block: {files, entries_4, entries_6, prefixes,
- * runtime_total, runtime: [[address, expires_s, reason]]}, warning} */
+ * runtime_total, runtime: [[address, expires_s, reason]]}, offenders: {action, total, list: [[address,
+ * expires_s, cause]]}, warning} */
 int guard_on_lists(void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size)
 {
 	struct guard *g = arg;
@@ -38,7 +62,7 @@ int guard_on_lists(void *arg, const msgpack_object *request, struct pst_buf *rep
 	(void)error;
 	(void)size;
 	runtime_blocks_expire(&l->runtime, lists_now());
-	pst_mp_map(reply, 6);
+	pst_mp_map(reply, 7);
 	put_text(reply, "state", lists_state(l, &g->tables));
 	put_text(reply, "error", g->lists_error ? g->lists_error : "");
 	put_uint(reply, "generation", guard_generation(&g->tables.lists));
@@ -54,6 +78,7 @@ int guard_on_lists(void *arg, const msgpack_object *request, struct pst_buf *rep
 	put_uint(reply, "prefixes", block->prefixes.n);
 	put_uint(reply, "runtime_total", l->runtime.n);
 	put_runtime(reply, l);
+	put_offenders(reply, g);
 	guard_put_warning(reply, &l->saved);
 	return 0;
 }
@@ -127,9 +152,14 @@ int guard_on_unblock(
 	struct block_entry entry = {0};
 	int e = guard_check_user(g->bus, error, size);
 
+	bool freed;
+
 	e = e ? e : take_address(request, &entry, error, size);
 	if (e)
 		return e;
+	freed = offenders_free(&g->tables, &entry);
 	e = lists_unblock(&g->lists, &g->tables, &entry, &errors);
+	if (e == -ENOENT && freed)
+		e = 0;
 	return e ? guard_answer_error(e, &errors, error, size) : answer_lists(g, reply);
 }

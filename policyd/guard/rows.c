@@ -3,6 +3,7 @@
  * something. */
 #include "policyd/guard/counts.h"
 #include "policyd/guard/internal.h"
+#include "policyd/guard/offenders.h"
 #include "proto/base/loop.h"
 #include "proto/wire/names.h"
 
@@ -66,6 +67,13 @@ static uint32_t put_signatures(const struct guard *g, struct pst_buf *out)
 	return n;
 }
 
+static uint32_t put_offenders(const struct guard *g, struct pst_buf *out)
+{
+	return put(out, "guard_offenders", NULL, NULL, PST_STAT_GAUGE,
+		offenders_count(&g->tables, pst_now_boot_ns()),
+		"sources that are blocked for what they sent");
+}
+
 static uint32_t put_rules(struct guard *g, struct pst_buf *out)
 {
 	const struct pst_guard_count *totals = guard_totals(&g->totals, &g->tables, pst_now_mono_ns());
@@ -98,5 +106,6 @@ uint32_t guard_rows(void *arg, struct pst_buf *out)
 
 	if (!guard_tables_mapped(&g->tables))
 		return 0;
-	return put_reasons(g, out) + put_events(g, out) + put_signatures(g, out) + put_rules(g, out);
+	return put_reasons(g, out) + put_events(g, out) + put_signatures(g, out) + put_offenders(g, out) +
+	       put_rules(g, out);
 }

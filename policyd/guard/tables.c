@@ -22,6 +22,8 @@ static const struct kind {
 	{PST_MAP_FW_LINES, offsetof(struct guard_tables, fw), 0},
 	{PST_MAP_BLOCK_LINES, offsetof(struct guard_tables, block), sizeof(union pst_line)},
 	{PST_MAP_GUARD_SIGS, offsetof(struct guard_tables, sigs), sizeof(struct pst_sigs)},
+	{PST_MAP_OFFENDERS, offsetof(struct guard_tables, offenders), sizeof(struct pst_offenders)},
+	{PST_MAP_SAMPLES, offsetof(struct guard_tables, samples), sizeof(struct pst_sample)},
 	{PST_MAP_GUARD_COUNTS, offsetof(struct guard_tables, counts), sizeof(struct pst_guard_counts)},
 };
 
@@ -144,6 +146,11 @@ int guard_tables_check(struct guard_tables *t, uint64_t now_ns)
 		return refuse(PST_MAP_BLOCK_LINES, &t->block);
 	if (t->sigs.entry_size != sizeof(struct pst_sigs) || t->sigs.entries != 2)
 		return refuse(PST_MAP_GUARD_SIGS, &t->sigs);
+	if (t->offenders.entry_size != sizeof(struct pst_offenders) ||
+		t->offenders.entries != PST_OFFENDER_SETS + 1)
+		return refuse(PST_MAP_OFFENDERS, &t->offenders);
+	if (t->samples.entry_size != sizeof(struct pst_sample) || t->samples.entries != PST_SAMPLES)
+		return refuse(PST_MAP_SAMPLES, &t->samples);
 	table_init(&t->signatures, &g->sig_generation, &((struct pst_sigs *)t->sigs.base)->last, &t->sigs,
 		sizeof(struct pst_sigs) / sizeof(union pst_line), now_ns);
 	return 0;
@@ -192,6 +199,7 @@ static __u64 *scratch_of_half(const struct guard_table *t)
 static __u64 *scratch(const struct guard_tables *t, unsigned which)
 {
 	struct pst_guard_counts *counts = t->counts.base;
+	struct pst_offenders *offenders = t->offenders.base;
 
 	switch (which) {
 	case 0:
@@ -202,6 +210,10 @@ static __u64 *scratch(const struct guard_tables *t, unsigned which)
 		return scratch_of_half(&t->lists);
 	case 3:
 		return scratch_of_half(&t->signatures);
+	case 4:
+		return &offenders[PST_OFFENDER_HEAD].way[PST_OFFENDER_WAYS - 1].word;
+	case 5:
+		return &((struct pst_sample *)t->samples.base)->pad;
 	default:
 		return &counts->reason[PST_GUARD_REASONS_ROOM - 1].bytes;
 	}

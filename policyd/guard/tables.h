@@ -32,7 +32,7 @@ struct guard_table {
 };
 
 struct guard_tables {
-	struct pst_shm guard, fw, block, sigs, counts;
+	struct pst_shm guard, fw, block, sigs, offenders, samples, counts;
 	struct guard_table firewall, lists, signatures;
 };
 

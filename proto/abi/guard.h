@@ -28,6 +28,8 @@ static_assert(sizeof(union pst_line) == 64, "abi");
 #define PST_MAP_FW_CACHE    "fw_cache"    /* array of the programs' verdicts, one value a CPU; theirs alone */
 #define PST_MAP_SRC_RATES   "src_rates"   /* array of sets of sources, the programs' alone */
 #define PST_MAP_GUARD_SIGS  "guard_sigs"  /* array of struct pst_sigs, both halves; mapped rw by policyd */
+#define PST_MAP_OFFENDERS   "offenders"   /* array of struct pst_offenders; mapped rw by policyd */
+#define PST_MAP_SAMPLES     "drop_samples" /* array of struct pst_sample; mapped rw by policyd */
 #define PST_MAP_GUARD_COUNTS                                                                                 \
 	"guard_counts" /* array of struct pst_guard_counts, one a CPU; mapped rw by policyd */
 
@@ -52,7 +54,12 @@ struct pst_guard_limits {
 	__u32 syn_cost_ns;
 	__u32 syn_ahead_us;
 	__u32 syn_mss; /* that an answer with a cookie names, over IPv4; over IPv6 it is 20 less */
-	__u32 pad[7];
+	/* of offenders, below */
+	__u32 offend_cost;  /* each packet's, in units of 2^10 ns */
+	__u32 offend_ahead; /* who is so far ahead, likewise, is blocked */
+	__u32 offend_for;   /* for so long, in units of 2^20 ns */
+	__u32 sample_mask;  /* of samples: one of so many and one */
+	__u32 pad[3];
 };
 static_assert(sizeof(struct pst_guard_limits) == 64, "abi");
 
@@ -105,13 +112,18 @@ static_assert(
 #define PST_GUARD_DROP_MALFORMED 16 /* and what contradicts itself */
 #define PST_GUARD_DROP_NO_IP     32 /* and what is neither IPv4 nor IPv6 */
 /* Dry runs: what such a step would drop is counted as its event and goes on. */
-#define PST_GUARD_DRY_LISTS   (1 << 6)
-#define PST_GUARD_DRY_LIMITS  (1 << 7)
-#define PST_GUARD_DRY_FLAGS   (1 << 8)
-#define PST_GUARD_SYN         (1 << 16) /* SYNs above the rate of all are not let through */
-#define PST_GUARD_SYN_COOKIES (1 << 17) /* but answered, when somebody listens */
-#define PST_GUARD_SYN_PORTS   (1 << 18) /* those to `syn_ports`, whoever listens */
-#define PST_GUARD_DROP_IFACES (1 << 24) /* some interfaces have their own PST_GUARD_DROP_* */
+#define PST_GUARD_DRY_LISTS     (1 << 6)
+#define PST_GUARD_DRY_LIMITS    (1 << 7)
+#define PST_GUARD_DRY_FLAGS     (1 << 8)
+#define PST_GUARD_DRY_OFFENDERS (1 << 9)
+#define PST_GUARD_SYN           (1 << 16) /* SYNs above the rate of all are not let through */
+#define PST_GUARD_SYN_COOKIES   (1 << 17) /* but answered, when somebody listens */
+#define PST_GUARD_SYN_PORTS     (1 << 18) /* those to `syn_ports`, whoever listens */
+#define PST_GUARD_DROP_IFACES   (1 << 19) /* some interfaces have their own PST_GUARD_DROP_* */
+
+#define PST_GUARD_OFFENDERS (1 << 24) /* who goes on to send what is dropped is blocked for a time */
+#define PST_GUARD_FORGEABLE (1 << 25) /* whether or not its address is shown to be its own */
+#define PST_GUARD_SAMPLES   (1 << 26) /* of what steps against floods take, for policyd */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 
@@ -138,6 +150,7 @@ enum pst_guard_reason {
 	PST_GUARD_SIGNATURE,   /* a signature matches: dropped */
 	PST_GUARD_SYN_COOKIE,  /* a SYN above the rate of all: answered with a cookie */
 	PST_GUARD_SYN_LIMIT,   /* likewise, and dropped */
+	PST_GUARD_OFFENDER,    /* its source is blocked for what it sent before: dropped */
 	PST_GUARD_REASONS,
 };
 
@@ -155,6 +168,9 @@ enum pst_guard_event {
 	PST_GUARD_DRY_RATE,     /* by a limit; it took nothing of its source's share */
 	PST_GUARD_DRY_BAD_FLAGS,
 	PST_GUARD_DRY_SIGNATURE,
+	PST_GUARD_DRY_OFFENDER,
+	PST_GUARD_OFFENDER_BLOCKED, /* a source was blocked */
+	PST_GUARD_OFFENDER_FULL,    /* no place for a source: its packet was not counted against it */
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
@@ -172,6 +188,59 @@ struct pst_guard_counts {
 	struct pst_guard_count sig[PST_SIGS];                  /* by pst_sig.counter */
 };
 static_assert(sizeof(struct pst_guard_counts) == 1 << 18, "abi");
+
+/*
+ * Offenders: sources of which so much was dropped by flags, signatures and limits that they are blocked for a
+ * time. A place is a source and a word that is stored whole: a moment, bits of the source's hash, what the
+ * source is blocked for, and whether it is. The moment is, of one that is blocked, when that ends; else up to
+ * when its offences count. One that has passed leaves the place free.
+ * policyd reads, and frees a place by a word of 0.
+ */
+#define PST_OFFENDER_SETS 16384
+#define PST_OFFENDER_WAYS 4
+
+#define PST_OFFENDER_UNIT        10 /* the moment: CLOCK_BOOTTIME, in units of 2^10 ns */
+#define PST_OFFENDER_TIME        ((1ULL << 48) - 1)
+#define PST_OFFENDER_TAG         (0xfffULL << 48)
+#define PST_OFFENDER_CAUSE_SHIFT 60 /* three bits: enum pst_offence */
+#define PST_OFFENDER_BLOCKED     (1ULL << 63)
+
+enum pst_offence {
+	PST_OFFENCE_RATE = 0,
+	PST_OFFENCE_SIGNATURE,
+	PST_OFFENCE_FLAGS,
+	PST_OFFENCES,
+};
+
+struct pst_offender {
+	__u64 source; /* IPv4: in the upper half, as in the packet; IPv6: the first 64 bits; 0: none */
+	__u64 word;
+};
+
+struct pst_offenders {
+	struct pst_offender way[PST_OFFENDER_WAYS];
+};
+static_assert(sizeof(struct pst_offenders) == 64, "a cache line");
+
+/* The set behind the last one has no sources: the first word says until when anybody is blocked at all, the
+ * last one is policyd's own. */
+#define PST_OFFENDER_HEAD PST_OFFENDER_SETS
+
+/*
+ * Samples of what steps against floods take, dropped or not: a packet by lot, into a slot by lot. So whose
+ * share among them is a tenth sent a tenth, or about. policyd reads them and empties the slots; two programs
+ * that write one at a time may mix theirs.
+ */
+#define PST_SAMPLES 1024
+
+struct pst_sample {
+	__u8 source[16]; /* as struct pst_flow_key has it */
+	__u32 packets;
+	__u16 event; /* PST_GUARD_DRY_* of the step, whether it runs dry or not; 0: empty */
+	__u16 sig;   /* of a signature: its counter */
+	__u64 pad;
+};
+static_assert(sizeof(struct pst_sample) == 32, "abi");
 
 /*
  * Signatures of floods. What a packet may match is known from three words, one by its protocol and one by
@@ -472,6 +541,7 @@ struct pst_guard_why {
 	__u64 sig_generation; /* 0: off */
 	__u32 dry;            /* bit n: what would drop it but runs dry has event PST_GUARD_DRY_BLOCKED + n */
 	__u32 sig;            /* counter of the last signature that matched; PST_SIGS: none */
+	__u64 offender;       /* the source's word, if it is blocked; 0: it is not */
 	__u32 passed[PST_GUARD_WHY_PASSED]; /* their ids */
 };
 static_assert(sizeof(struct pst_guard_why) % 8 == 0, "abi");

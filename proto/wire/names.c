@@ -244,10 +244,23 @@ const char *pst_guard_reason_name(unsigned reason)
 		[PST_GUARD_SIGNATURE] = "signature",
 		[PST_GUARD_SYN_COOKIE] = "syn_cookie",
 		[PST_GUARD_SYN_LIMIT] = "syn_limit",
+		[PST_GUARD_OFFENDER] = "offender",
 	};
 
 	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_REASONS, "each has a name");
 	return in_table(names, PST_GUARD_REASONS, reason);
+}
+
+const char *pst_guard_offence_name(unsigned offence)
+{
+	static const char *const names[] = {
+		[PST_OFFENCE_RATE] = "rate",
+		[PST_OFFENCE_SIGNATURE] = "signature",
+		[PST_OFFENCE_FLAGS] = "bad_flags",
+	};
+
+	static_assert(PST_ARRAY_SIZE(names) == PST_OFFENCES, "each has a name");
+	return in_table(names, PST_OFFENCES, offence);
 }
 
 const char *pst_guard_event_name(unsigned event)
@@ -262,6 +275,9 @@ const char *pst_guard_event_name(unsigned event)
 		[PST_GUARD_DRY_RATE - PST_GUARD_CT_BEGUN] = "dry_rate",
 		[PST_GUARD_DRY_BAD_FLAGS - PST_GUARD_CT_BEGUN] = "dry_bad_flags",
 		[PST_GUARD_DRY_SIGNATURE - PST_GUARD_CT_BEGUN] = "dry_signature",
+		[PST_GUARD_DRY_OFFENDER - PST_GUARD_CT_BEGUN] = "dry_offender",
+		[PST_GUARD_OFFENDER_BLOCKED - PST_GUARD_CT_BEGUN] = "offender_blocked",
+		[PST_GUARD_OFFENDER_FULL - PST_GUARD_CT_BEGUN] = "offender_full",
 	};
 
 	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_EVENTS - PST_GUARD_CT_BEGUN, "each has a name");

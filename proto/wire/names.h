@@ -21,5 +21,7 @@ int pst_name_value(enum pst_field_format format, const char *name, size_t len, u
 const char *pst_guard_reason_name(unsigned reason);
 /* Likewise of enum pst_guard_event: "ct_begun", "rate_full". */
 const char *pst_guard_event_name(unsigned event);
+/* Likewise of enum pst_offence: "rate", "signature". */
+const char *pst_guard_offence_name(unsigned offence);
 
 #endif

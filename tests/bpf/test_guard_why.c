@@ -11,8 +11,8 @@
 #define TRIES 100 /* before Linux 6.11 real packets come in between */
 
 /* What the programs write; in the order in which the tests name them. */
-static const char *const tables[] = {
-	"src_rates", "guard", "guard_counts", "fw_cache", "ct", "ct_new", "guard_syn", "guard_sigs"};
+static const char *const tables[] = {"src_rates", "guard", "guard_counts", "fw_cache", "ct", "ct_new",
+	"guard_syn", "guard_sigs", "offenders", "drop_samples"};
 #define TABLES PST_ARRAY_SIZE(tables)
 
 static struct region {
@@ -501,6 +501,43 @@ static void signatures(void **state)
 	all_off();
 }
 
+/* What is dropped in a trial counts against nobody; who is blocked is told with his word. */
+static void offenders(void **state)
+{
+	struct pst_guard_why why;
+	struct packet p;
+
+	(void)state;
+	all_off();
+	control->bad_flags = 1ull << (SYN | FIN);
+	control->limits.offend_cost = control->limits.offend_ahead = 1000000;
+	control->limits.offend_for = 1000000;
+	for (int n = 0; n < 4; n++) {
+		struct flow f = {n & 1, n & 2, 6, 1, 1000, 80};
+
+		memset(regions[8].now, 0, regions[8].bytes);
+		control->flags = PST_GUARD_OFFENDERS | PST_GUARD_FORGEABLE;
+		flow_packet(&p, &f, &(struct segment){.flags = SYN | FIN});
+		why = same(&p);
+		assert_int_equal(why.reason, PST_GUARD_BAD_FLAGS);
+		assert_int_equal(why.offender, 0);
+		flow_packet(&p, &f, &(struct segment){.flags = SYN});
+		why = same(&p);
+		assert_int_equal(why.reason, PST_GUARD_OFFENDER);
+		assert_true(why.offender & PST_OFFENDER_BLOCKED);
+		assert_int_equal(why.offender >> PST_OFFENDER_CAUSE_SHIFT & 7, PST_OFFENCE_FLAGS);
+		assert_true((why.offender & PST_OFFENDER_TIME) > why.now_ns >> PST_OFFENDER_UNIT);
+		control->flags |= PST_GUARD_DRY_OFFENDERS;
+		why = same(&p);
+		assert_int_equal(why.reason, PST_GUARD_PASSED);
+		assert_int_equal(why.dry, DRY(PST_GUARD_DRY_OFFENDER));
+		assert_true(why.offender & PST_OFFENDER_BLOCKED);
+	}
+	memset(regions[8].now, 0, regions[8].bytes);
+	memset(&control->limits, 0, sizeof(control->limits));
+	all_off();
+}
+
 /* Twice below the rate, since a trial takes nothing of it; then above it. */
 static void too_many_syns(void **state)
 {
@@ -588,6 +625,7 @@ int main(void)
 		cmocka_unit_test(by_interface),
 		cmocka_unit_test(bad_flags),
 		cmocka_unit_test(signatures),
+		cmocka_unit_test(offenders),
 		cmocka_unit_test(too_many_syns),
 		cmocka_unit_test(real_within_trial),
 	};

@@ -220,7 +220,7 @@ class Attach(GuardTest):
         self.i.load()
         self.assertEqual(self.sensor("guard")["state"], "off")
         self.assertEqual(self.i.report()["guard"], [])
-        self.assertFalse([m for m in self.i.pins("maps") if m in ("guard", "fw_lines", "block_lines", "fw_cache", "guard_sigs", "guard_counts")])
+        self.assertFalse([m for m in self.i.pins("maps") if m in ("guard", "fw_lines", "block_lines", "fw_cache", "guard_sigs", "offenders", "drop_samples", "guard_counts")])
         self.i.configure(config())
         self.i.load()
         self.assertEqual(self.guard()["mode"], "xdp")
@@ -290,7 +290,7 @@ class Attach(GuardTest):
 
     def test_descriptors(self):
         """policyd's and nobody else's."""
-        own = {"guard", "fw_lines", "block_lines", "guard_sigs", "guard_counts"}
+        own = {"guard", "fw_lines", "block_lines", "guard_sigs", "offenders", "drop_samples", "guard_counts"}
         p = self.i.start("penstock-loader", "serve")
         self.addCleanup(p.close)
         script = ("import sys,os,json\nsys.path.insert(0,sys.argv[1])\nimport lib\nos.setgroups([int(sys.argv[3])])\n"

@@ -49,7 +49,7 @@ class Maps:
 
     def __init__(self, fw_lines=4096, block_lines=4096):
         sizes = {"guard": (GUARD, 1), "fw_lines": (fw_lines * LINE, 2), "block_lines": (LINE, 2 * block_lines),
-                 "guard_sigs": (8192, 2), "guard_counts": (COUNTS, CPUS)}
+                 "guard_sigs": (8192, 2), "offenders": (LINE, 16385), "drop_samples": (32, 1024), "guard_counts": (COUNTS, CPUS)}
         self.fds = {name: (create_map(name, *size), size[1]) for name, size in sizes.items()}
         self.words = mmap.mmap(self.fds["guard"][0], GUARD)
         self.attach(1)
@@ -286,7 +286,7 @@ class Environment(GuardTest):
         """What the environment names may be anything; policyd does its other work."""
         empty = os.memfd_create("empty")
         self.addCleanup(os.close, empty)
-        names = ("guard", "fw_lines", "block_lines", "guard_sigs", "guard_counts")
+        names = ("guard", "fw_lines", "block_lines", "guard_sigs", "offenders", "drop_samples", "guard_counts")
         fds = [os.dup(empty) for _ in names]
         self.addCleanup(lambda: [os.close(fd) for fd in fds])
         self.p.begin("policyd", env={"PENSTOCK_FDS": ",".join(f"{fd}:{n}:2" for fd, n in zip(fds, names))}, pass_fds=fds)

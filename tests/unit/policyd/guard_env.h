@@ -18,7 +18,7 @@
 #define CPUS        3u
 #define MS          1000000ull
 
-enum { FD_GUARD, FD_FW, FD_BLOCK, FD_SIGS, FD_COUNTS, FDS };
+enum { FD_GUARD, FD_FW, FD_BLOCK, FD_SIGS, FD_OFFENDERS, FD_SAMPLES, FD_COUNTS, FDS };
 
 struct genv {
 	char dir[32], firewall[64], allow[64], block[64];
@@ -30,6 +30,8 @@ struct genv {
 	struct pst_guard *word; /* our own mappings of the files */
 	union pst_line *fw, *lines;
 	struct pst_sigs *sigs;
+	struct pst_offenders *offenders;
+	struct pst_sample *samples;
 	struct pst_guard_counts *counts;
 	uint32_t fw_lines, block_lines;
 	char *allow_path, *block_path;
@@ -77,6 +79,10 @@ static inline size_t file_size(int which)
 		return 2ull * env.block_lines * sizeof(union pst_line);
 	case FD_SIGS:
 		return 2 * sizeof(struct pst_sigs);
+	case FD_OFFENDERS:
+		return (PST_OFFENDER_SETS + 1) * sizeof(struct pst_offenders);
+	case FD_SAMPLES:
+		return PST_SAMPLES * sizeof(struct pst_sample);
 	default:
 		return CPUS * sizeof(struct pst_guard_counts);
 	}
@@ -84,7 +90,8 @@ static inline size_t file_size(int which)
 
 static inline void files_close(void)
 {
-	void *const maps[FDS] = {env.word, env.fw, env.lines, env.sigs, env.counts};
+	void *const maps[FDS] = {
+		env.word, env.fw, env.lines, env.sigs, env.offenders, env.samples, env.counts};
 
 	for (int i = 0; i < FDS && env.word; i++) {
 		munmap(maps[i], file_size(i));
@@ -109,6 +116,8 @@ static inline void files_open(uint32_t fw_lines, uint32_t block_lines)
 	env.fw = map_file(env.fd[FD_FW], file_size(FD_FW));
 	env.lines = map_file(env.fd[FD_BLOCK], file_size(FD_BLOCK));
 	env.sigs = map_file(env.fd[FD_SIGS], file_size(FD_SIGS));
+	env.offenders = map_file(env.fd[FD_OFFENDERS], file_size(FD_OFFENDERS));
+	env.samples = map_file(env.fd[FD_SAMPLES], file_size(FD_SAMPLES));
 	env.counts = map_file(env.fd[FD_COUNTS], file_size(FD_COUNTS));
 }
 
@@ -123,6 +132,12 @@ static inline void tables_of_files(struct guard_tables *t)
 				 &t->block),
 		0);
 	assert_int_equal(pst_shm_map(env.fd[FD_SIGS], sizeof(struct pst_sigs), 2, true, &t->sigs), 0);
+	assert_int_equal(pst_shm_map(env.fd[FD_OFFENDERS], sizeof(struct pst_offenders),
+				 PST_OFFENDER_SETS + 1, true, &t->offenders),
+		0);
+	assert_int_equal(
+		pst_shm_map(env.fd[FD_SAMPLES], sizeof(struct pst_sample), PST_SAMPLES, true, &t->samples),
+		0);
 	assert_int_equal(
 		pst_shm_map(env.fd[FD_COUNTS], sizeof(struct pst_guard_counts), CPUS, true, &t->counts), 0);
 	assert_int_equal(guard_tables_check(t, pst_now_mono_ns()), 0);

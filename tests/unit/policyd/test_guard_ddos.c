@@ -54,9 +54,10 @@ static void test_steps(void **state)
 	env.counts[2].reason[PST_GUARD_BAD_FLAGS] = (struct pst_guard_count){1, 100};
 	env.counts[1].reason[PST_GUARD_DRY_BLOCKED] = (struct pst_guard_count){5, 500};
 	assert_string_equal(step_text(0), "blocked count 0 5");
-	assert_string_equal(step_text(1), "bad_flags drop 8 0");
-	assert_string_equal(step_text(2), "signature off 0 0");
-	assert_string_equal(step_text(3), "rate off 0 0");
+	assert_string_equal(step_text(1), "offender off 0 0");
+	assert_string_equal(step_text(2), "bad_flags drop 8 0");
+	assert_string_equal(step_text(3), "signature off 0 0");
+	assert_string_equal(step_text(4), "rate off 0 0");
 	/* what is only counted decides nothing */
 	assert_string_equal(verdict("192.0.2.1", 80), "accept off ");
 }

@@ -14,6 +14,10 @@ static bool usable(size_t guard, size_t guards, size_t half, size_t halves, size
 		.fw = {.base = &word, .entry_size = half, .entries = halves},
 		.block = {.base = &word, .entry_size = line, .entries = lines},
 		.sigs = {.base = &word, .entry_size = sizeof(struct pst_sigs), .entries = 2},
+		.offenders = {.base = &word,
+			.entry_size = sizeof(struct pst_offenders),
+			.entries = PST_OFFENDER_SETS + 1},
+		.samples = {.base = &word, .entry_size = sizeof(struct pst_sample), .entries = PST_SAMPLES},
 		.counts = {.base = &word, .entry_size = counts, .entries = cpus},
 	};
 
@@ -55,7 +59,7 @@ static void test_sizes(void **state)
 static void test_files_are_no_maps(void **state)
 {
 	static const char *const names[FDS] = {PST_MAP_GUARD, PST_MAP_FW_LINES, PST_MAP_BLOCK_LINES,
-		PST_MAP_GUARD_SIGS, PST_MAP_GUARD_COUNTS};
+		PST_MAP_GUARD_SIGS, PST_MAP_OFFENDERS, PST_MAP_SAMPLES, PST_MAP_GUARD_COUNTS};
 	struct pst_fds fds = {.n = FDS};
 	struct guard_tables t = {0};
 
@@ -98,7 +102,8 @@ static void test_same(void **state)
 
 	/* one of them made anew is enough */
 	for (int i = 0; i < FDS; i++) {
-		struct pst_shm *const of[FDS] = {&b.guard, &b.fw, &b.block, &b.sigs, &b.counts};
+		struct pst_shm *const of[FDS] = {
+			&b.guard, &b.fw, &b.block, &b.sigs, &b.offenders, &b.samples, &b.counts};
 		struct pst_shm kept = *of[i], other;
 
 		assert_int_equal(pst_shm_fake(kept.entry_size, kept.entries, &other), 0);
