@@ -7,6 +7,7 @@
 #include "bpf/lib/common.bpf.h"
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/ct_read.bpf.h"
+#include "bpf/lib/fwacts.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
@@ -226,6 +227,7 @@ static __always_inline void guard_fw_pass(const struct pst_fw_entry *entry, void
 	struct guard_packet *pkt = arg;
 
 	guard_count_rule(entry->counter, pkt);
+	fwacts_of(pkt, entry);
 	if (guard_is_trial(pkt))
 		guard_trial_passed(pkt->passed, entry->id);
 	pkt->passed++;
@@ -259,6 +261,7 @@ static __always_inline __u32 guard_fw_search(struct guard_packet *pkt)
 			break;
 	if (pkt->search.rule == PST_FW_NO_RULE)
 		return GUARD_VERDICT_NONE;
+	fwacts_of(pkt, &pkt->search.entry);
 	return pkt->search.entry.counter << GUARD_VERDICT_COUNTER | (pkt->search.entry.action & 0xffff);
 }
 
@@ -370,6 +373,7 @@ static __always_inline void guard_read_words(struct guard_packet *pkt)
 	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
 	pkt->allowed = false;
 	pkt->dry = 0;
+	pkt->acts = 0;
 }
 
 /* What headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
@@ -528,6 +532,8 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 		return XDP_TX;
 	if (rules && pkt->flags & PST_GUARD_CT)
 		guard_ct_settle(pkt);
+	if (pkt->acts)
+		fwacts_pass_xdp(pkt);
 	return XDP_PASS;
 }
 
@@ -628,6 +634,8 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 		return bpf_redirect(ctx->ifindex, 0);
 	if (rules && pkt->flags & PST_GUARD_CT)
 		guard_ct_settle(pkt);
+	if (pkt->acts)
+		fwacts_pass_skb(ctx, pkt);
 	return TC_ACT_UNSPEC;
 }
 

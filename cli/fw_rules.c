@@ -99,6 +99,8 @@ static void print_state(const json_t *reply, bool colour)
 	putchar('\n');
 	if (error && *error)
 		printf("%snot in force: %s%s\n", colour ? RED : "", cli_safe(error), colour ? PLAIN : "");
+	if (*text_of(reply, "idle"))
+		printf("%snot done: %s%s\n", colour ? RED : "", text_of(reply, "idle"), colour ? PLAIN : "");
 	if (*text_of(reply, "warning"))
 		printf("%swarning: %s%s\n", colour ? RED : "", text_of(reply, "warning"),
 			colour ? PLAIN : "");

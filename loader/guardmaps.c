@@ -184,6 +184,21 @@ int guardmaps_tell(const struct maps *maps, bool syn_cookies)
 	return r;
 }
 
+void guardmaps_tell_where(const struct pins *pins, bool at_xdp)
+{
+	PST_CLOSE int fd = pins_get(pins, PIN_MAPS, PST_MAP_GUARD);
+	PST_CLEANUP(unmap) struct region words = {0};
+	__u64 *can;
+
+	if (fd < 0 || map_fd(fd, &words))
+		return;
+	can = &((struct pst_guard *)words.p)->can;
+	if (at_xdp)
+		__atomic_fetch_or(can, PST_GUARD_AT_XDP, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(can, ~(__u64)PST_GUARD_AT_XDP, __ATOMIC_RELAXED);
+}
+
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps)
 {
 	const struct map_entry *guard = maps_find(maps, PST_MAP_GUARD);

@@ -22,5 +22,7 @@ int guardmaps_take_over(const struct pins *pins, const struct maps *maps);
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps);
 /* What the programs can do on this kernel, into `guard`, for policyd. 0 or -errno. */
 int guardmaps_tell(const struct maps *maps, bool syn_cookies);
+/* Likewise whether some interface is guarded at XDP, where rules cannot do all that they say. */
+void guardmaps_tell_where(const struct pins *pins, bool at_xdp);
 
 #endif

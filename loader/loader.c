@@ -246,6 +246,15 @@ static int load_anew(struct loader *l, const struct fingerprint *fp)
 	return 0;
 }
 
+void loader_tell_where(const struct loader *l)
+{
+	bool at_xdp = false;
+
+	for (unsigned i = 0; i < l->net.n; i++)
+		at_xdp |= net_is_xdp(l->net.v[i].guard);
+	guardmaps_tell_where(&l->pins, at_xdp);
+}
+
 int loader_apply(struct loader *l)
 {
 	uint64_t start = pst_now_mono_ns();
@@ -261,6 +270,7 @@ int loader_apply(struct loader *l)
 	l->plan = (struct plan){.config = &l->config, .o = &l->outcomes};
 	r = net_sync(&l->net, &l->config, &l->plan, &l->features);
 	pins_set_owners(&l->pins, &l->accounts);
+	loader_tell_where(l);
 	l->load_ns = pst_now_mono_ns() - start;
 	pst_info("%s generation=%u interfaces=%u ms=%.1f", current ? "nothing changed" : "loaded",
 		l->pins.state->generation, l->net.n, (double)l->load_ns / 1e6);

@@ -37,6 +37,8 @@ int loader_prepare(struct loader *l);
 /* Brings the kernel to what the configuration says, in one step; on failure all stays as it was. 0 or -errno
  * after a log line. */
 int loader_apply(struct loader *l);
+/* Whether the guard is at XDP anywhere, into its words. */
+void loader_tell_where(const struct loader *l);
 void loader_done(struct loader *l);
 
 #endif

@@ -32,6 +32,7 @@ static void on_report(void *arg)
 {
 	struct server *s = arg;
 
+	loader_tell_where(s->l);
 	report_write(s->l, &s->names);
 	pst_timer_arm(s->report, REPORT_NS, 0);
 }

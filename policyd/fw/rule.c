@@ -74,6 +74,8 @@ static int read_mark(struct fw_reader *r, const struct pst_node *node, struct fw
 	if (!fw_number(node->text, UINT32_MAX, &rule->mark))
 		return FW_REJECT(r, node, "mark: \"%.64s\": expected a number of 32 bits, such as 16 or 0x10",
 			node->text);
+	if (rule->mark == PST_GUARD_OWN_MARK)
+		return FW_REJECT(r, node, "mark: \"%.64s\" is the guard's own, expected another", node->text);
 	rule->has_mark = true;
 	return 0;
 }

@@ -34,6 +34,7 @@ struct guard {
 	struct guard_stamp fds_stamp, report_stamp;
 	struct pst_source *commit, *second;
 	struct syn syn;
+	unsigned idle_told; /* enum acts_idle of the rules in force, as it was last said */
 	struct pst_stat *floods, *floods_detected;
 	uint64_t flags;          /* as they were last stored */
 	uint64_t loose_until_ns; /* CLOCK_MONOTONIC; see flags.c */
@@ -49,6 +50,11 @@ int guard_ops(struct guard *guard);
 uint32_t guard_rows(void *guard, struct pst_buf *out);
 /* Each second: floods that begin and end, as events. floods.c. */
 void guard_floods(struct guard *guard, uint64_t now_ns);
+/* What rules ask for and the guard cannot do where it is: said when that changes; acts.c. */
+#define GUARD_ACTS_TEXT 256
+void guard_acts_tick(struct guard *guard);
+/* The same for people, into @text; "" when there is nothing of it. */
+void guard_acts_text(const struct guard *guard, char *text, size_t size);
 /* {op: ddos}; ddos_ops.c. */
 int guard_on_ddos(
 	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);

@@ -77,6 +77,7 @@ struct pst_guard {
 static_assert(sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS, "abi");
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
+#define PST_GUARD_AT_XDP          2 /* on some interface: no mark is set there, no reject answered */
 
 #define PST_GUARD_CT             1  /* connections are tracked: rules name their state */
 #define PST_GUARD_CT_LOOSE       2  /* a segment that no connection explains begins one: after the start */
@@ -134,6 +135,7 @@ enum pst_guard_event {
 	PST_GUARD_DRY_RATE,     /* by a limit; it took nothing of its source's share */
 	PST_GUARD_DRY_BAD_FLAGS,
 	PST_GUARD_DRY_SIGNATURE,
+	PST_GUARD_UNMARKED, /* passed without the mark that a rule gives it */
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
@@ -295,6 +297,9 @@ enum pst_fw_action {
 
 #define PST_FW_LOG  0x100 /* flags beside the action */
 #define PST_FW_MARK 0x200
+
+/* No rule may set it: what the guard itself sends has it on its way out, and is not tracked. */
+#define PST_GUARD_OWN_MARK 0x70737463
 
 /* What a rule does; in the order of the rules, four a line. */
 struct pst_fw_entry {

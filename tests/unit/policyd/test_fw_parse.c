@@ -318,6 +318,7 @@ static const struct {
 	{"dscp: af14", 36, "dscp: \"af14\" is no DSCP, did you mean \"af11\"?"},
 	{"log: maybe", 35, "log: \"maybe\": expected yes or no"},
 	{"mark: 0x100000000", 36, "mark: \"0x100000000\": expected a number of 32 bits, such as 16 or 0x10"},
+	{"mark: 0x70737463", 36, "mark: \"0x70737463\" is the guard's own, expected another"},
 	{"mark: 1f", 36, "mark: \"1f\": expected a number of 32 bits, such as 16 or 0x10"},
 	{"dprot: 22", 30, "unknown key \"dprot\" of a rule, did you mean \"dport\"?"},
 	{"sauce: 22", 30,
