@@ -10,6 +10,7 @@
 #include "bpf/lib/fwacts.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
+#include "bpf/lib/reject.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
@@ -296,6 +297,7 @@ static __always_inline __u32 guard_fw_reason(struct guard_packet *pkt, __u32 ver
 	case PST_FW_ACCEPT:
 		return PST_GUARD_FW_ACCEPT;
 	case PST_FW_REJECT:
+		pkt->verdict = verdict; /* how it is answered */
 		return PST_GUARD_FW_REJECT;
 	default:
 		return PST_GUARD_FW_DROP;
@@ -526,8 +528,11 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 		reason = guard_rules_xdp(ctx, pkt);
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_xdp(ctx));
-	if (guard_end(pkt, reason))
+	if (guard_end(pkt, reason)) {
+		if (reason == PST_GUARD_FW_REJECT)
+			guard_count_reason(PST_GUARD_UNANSWERED, pkt);
 		return XDP_DROP;
+	}
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return XDP_TX;
 	if (rules && pkt->flags & PST_GUARD_CT)
@@ -629,7 +634,7 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_skb(ctx));
 	if (guard_end(pkt, reason))
-		return TC_ACT_SHOT;
+		return reason == PST_GUARD_FW_REJECT ? guard_rejected_skb(ctx, pkt) : TC_ACT_SHOT;
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return bpf_redirect(ctx->ifindex, 0);
 	if (rules && pkt->flags & PST_GUARD_CT)

@@ -8,6 +8,7 @@
 
 enum acts_idle {
 	ACTS_MARK = 1,
+	ACTS_REJECT = 2,
 };
 
 static bool at_xdp(const struct guard *g)
@@ -23,14 +24,19 @@ static unsigned idle(const struct guard *g)
 	const struct firewall_rules *rules = firewall_shown(&g->firewall);
 	unsigned what = 0;
 
-	for (size_t i = 0; at_xdp(g) && rules && i < rules->set->n; i++)
+	for (size_t i = 0; at_xdp(g) && rules && i < rules->set->n; i++) {
 		what |= rules->set->rules[i].has_mark ? ACTS_MARK : 0;
+		what |= rules->set->rules[i].action == PST_FW_REJECT ? ACTS_REJECT : 0;
+	}
 	return what;
 }
 
 static void describe(unsigned what, char *text, size_t size)
 {
-	snprintf(text, size, "%s", what & ACTS_MARK ? "marks are not set" : "");
+	bool mark = what & ACTS_MARK, reject = what & ACTS_REJECT;
+
+	snprintf(text, size, "%s%s%s", reject ? "rejects are not answered" : "", mark && reject ? ", " : "",
+		mark ? "marks are not set" : "");
 	if (what)
 		snprintf(text + strlen(text), size - strlen(text),
 			" on interfaces that are guarded at XDP (penstock status), only at tc");

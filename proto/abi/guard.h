@@ -109,7 +109,8 @@ enum pst_guard_reason {
 	PST_GUARD_MALFORMED,   /* a header contradicts itself: likewise */
 	PST_GUARD_FW_ACCEPT,   /* a rule accepts */
 	PST_GUARD_FW_DROP,     /* a rule drops */
-	PST_GUARD_FW_REJECT,   /* a rule rejects; at XDP that is a drop without an answer */
+	PST_GUARD_FW_REJECT,   /* a rule rejects: dropped; at tc answered, else PST_GUARD_UNANSWERED counts it
+				*/
 	PST_GUARD_FW_POLICY,   /* no rule says: the policy accepts */
 	PST_GUARD_FW_NO_MATCH, /* no rule says: the policy drops */
 	PST_GUARD_RATE,        /* its source is over a limit: dropped */
@@ -135,7 +136,8 @@ enum pst_guard_event {
 	PST_GUARD_DRY_RATE,     /* by a limit; it took nothing of its source's share */
 	PST_GUARD_DRY_BAD_FLAGS,
 	PST_GUARD_DRY_SIGNATURE,
-	PST_GUARD_UNMARKED, /* passed without the mark that a rule gives it */
+	PST_GUARD_UNANSWERED, /* rejected and not answered: at XDP, above the rate, what may not be */
+	PST_GUARD_UNMARKED,   /* passed without the mark that a rule gives it */
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
@@ -290,13 +292,25 @@ static_assert(sizeof(struct pst_fw_dim_head) == 16, "abi");
 enum pst_fw_action {
 	PST_FW_ACCEPT = 0,
 	PST_FW_DROP,
-	PST_FW_REJECT, /* at XDP: dropped, with its own reason */
+	PST_FW_REJECT, /* at XDP: dropped without an answer, with its own reason */
 	PST_FW_NEXT,   /* says nothing: the next rule that matches does */
 	PST_FW_ACTIONS,
 };
 
 #define PST_FW_LOG  0x100 /* flags beside the action */
 #define PST_FW_MARK 0x200
+
+#define PST_FW_WITH 12 /* from this bit on, three of them: enum pst_fw_with */
+
+/* What a reject is answered with. */
+enum pst_fw_with {
+	PST_FW_WITH_DEFAULT = 0, /* TCP: a reset; else port unreachable */
+	PST_FW_WITH_PORT,        /* of ICMP and ICMPv6, TCP too: port unreachable, */
+	PST_FW_WITH_ADMIN,       /* administratively prohibited, */
+	PST_FW_WITH_HOST,        /* host (v6: address) unreachable, */
+	PST_FW_WITH_NET,         /* net unreachable (v6: no route) */
+	PST_FW_WITHS,
+};
 
 /* No rule may set it: what the guard itself sends has it on its way out, and is not tracked. */
 #define PST_GUARD_OWN_MARK 0x70737463

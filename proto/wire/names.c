@@ -262,6 +262,7 @@ const char *pst_guard_event_name(unsigned event)
 		[PST_GUARD_DRY_RATE - PST_GUARD_CT_BEGUN] = "dry_rate",
 		[PST_GUARD_DRY_BAD_FLAGS - PST_GUARD_CT_BEGUN] = "dry_bad_flags",
 		[PST_GUARD_DRY_SIGNATURE - PST_GUARD_CT_BEGUN] = "dry_signature",
+		[PST_GUARD_UNANSWERED - PST_GUARD_CT_BEGUN] = "unanswered",
 		[PST_GUARD_UNMARKED - PST_GUARD_CT_BEGUN] = "unmarked",
 	};
 
