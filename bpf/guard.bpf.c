@@ -7,10 +7,12 @@
 #include "bpf/lib/common.bpf.h"
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/ct_read.bpf.h"
+#include "bpf/lib/fwacts.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
 #include "bpf/lib/sample.bpf.h"
+#include "bpf/lib/reject.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
@@ -228,6 +230,7 @@ static __always_inline void guard_fw_pass(const struct pst_fw_entry *entry, void
 	struct guard_packet *pkt = arg;
 
 	guard_count_rule(entry->counter, pkt);
+	fwacts_of(pkt, entry);
 	if (guard_is_trial(pkt))
 		guard_trial_passed(pkt->passed, entry->id);
 	pkt->passed++;
@@ -261,6 +264,7 @@ static __always_inline __u32 guard_fw_search(struct guard_packet *pkt)
 			break;
 	if (pkt->search.rule == PST_FW_NO_RULE)
 		return GUARD_VERDICT_NONE;
+	fwacts_of(pkt, &pkt->search.entry);
 	return pkt->search.entry.counter << GUARD_VERDICT_COUNTER | (pkt->search.entry.action & 0xffff);
 }
 
@@ -295,6 +299,7 @@ static __always_inline __u32 guard_fw_reason(struct guard_packet *pkt, __u32 ver
 	case PST_FW_ACCEPT:
 		return PST_GUARD_FW_ACCEPT;
 	case PST_FW_REJECT:
+		pkt->verdict = verdict; /* how it is answered */
 		return PST_GUARD_FW_REJECT;
 	default:
 		return PST_GUARD_FW_DROP;
@@ -374,6 +379,7 @@ static __always_inline void guard_read_words(struct guard_packet *pkt)
 	pkt->allowed = false;
 	pkt->dry = 0;
 	pkt->offender = 0;
+	pkt->acts = 0;
 }
 
 /* What headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
@@ -563,12 +569,17 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	reason = guard_rules_xdp(ctx, pkt, reason);
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_xdp(ctx));
-	if (guard_end(pkt, reason))
+	if (guard_end(pkt, reason)) {
+		if (reason == PST_GUARD_FW_REJECT)
+			guard_count_reason(PST_GUARD_UNANSWERED, pkt);
 		return XDP_DROP;
+	}
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return XDP_TX;
 	if (tracked)
 		guard_ct_settle(pkt);
+	if (pkt->acts)
+		fwacts_pass_xdp(pkt);
 	return XDP_PASS;
 }
 
@@ -666,11 +677,13 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_skb(ctx));
 	if (guard_end(pkt, reason))
-		return TC_ACT_SHOT;
+		return reason == PST_GUARD_FW_REJECT ? guard_rejected_skb(ctx, pkt) : TC_ACT_SHOT;
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return bpf_redirect(ctx->ifindex, 0);
 	if (tracked)
 		guard_ct_settle(pkt);
+	if (pkt->acts)
+		fwacts_pass_skb(ctx, pkt);
 	return TC_ACT_UNSPEC;
 }
 

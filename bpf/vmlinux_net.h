@@ -52,8 +52,9 @@ enum {
 #define TC_ACT_SHOT     2
 #define TC_ACT_REDIRECT 7
 
-#define BPF_F_CURRENT_NETNS (-1)
-#define BPF_F_PSEUDO_HDR    (1 << 4)
+#define BPF_F_CURRENT_NETNS  (-1)
+#define BPF_F_RECOMPUTE_CSUM 1
+#define BPF_F_PSEUDO_HDR     (1 << 4)
 
 /* ---- contexts: user API, fixed layout, no CO-RE ---- */
 
@@ -233,6 +234,7 @@ struct sk_buff {
 	unsigned int tail; /* an offset from head: 64-bit kernels */
 	unsigned char *head;
 	unsigned char *data;
+	__u8 ip_summed : 2;
 };
 
 struct xdp_rxq_info {

@@ -154,6 +154,8 @@ extern const struct import_word import_protocols[], import_states[], import_dscp
 /* A word or a decimal or hexadecimal number up to @max (0: words only). */
 bool import_word_value(
 	const struct import_word *words, const char *text, size_t len, unsigned max, unsigned *ret_value);
+/* The document's word for what a reject is answered with; NULL: as it is by itself, or unknown. */
+const char *import_reject_with(const char *text);
 const char *import_word_name(const struct import_word *words, unsigned value);
 bool import_number(const char *text, size_t len, uint64_t max, uint64_t *ret_value);
 /* An address of @kind; with @bits not NULL also address/bits or address/mask (-1: a mask with holes). */
@@ -190,6 +192,7 @@ struct import_rule {
 	enum import_verdict verdict;
 	const char *target_name;
 	struct import_chain *target;
+	const char *reject_with; /* a word of the document; NULL: by the protocol */
 	bool log, has_mark;
 	uint32_t mark;
 };

@@ -251,6 +251,14 @@ static bool take_mark(struct words *w, const struct option *o, const char *value
 	return true;
 }
 
+static bool take_reject_with(struct words *w, const struct option *o, const char *value, bool negated)
+{
+	if (negated)
+		return refuse_value(w, o, value);
+	w->rule->reject_with = import_reject_with(value);
+	return true;
+}
+
 static bool take_comment(struct words *w, const struct option *o, const char *value, bool negated)
 {
 	(void)o;
@@ -293,7 +301,7 @@ static const struct option options[] = {
 	{"--comment", 1, take_comment, 0, NULL},
 	{"--set-mark", 1, take_mark, 0, NULL},
 	{"--set-xmark", 1, take_mark, 0, NULL},
-	{"--reject-with", 1, NULL, 0, NULL},
+	{"--reject-with", 1, take_reject_with, 0, NULL},
 	{"--log-prefix", 1, NULL, 0, NULL},
 	{"--log-level", 1, NULL, 0, NULL},
 	{"--log-tcp-sequence", 0, NULL, 0, NULL},

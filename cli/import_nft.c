@@ -133,6 +133,8 @@ static bool read_verdict(struct import *im, struct import_rule *rule, const char
 	if (rule->verdict != IMPORT_NOTHING)
 		import_rule_refuse(im, rule, "it has two verdicts");
 	rule->verdict = verdicts[i].verdict;
+	if (rule->verdict == IMPORT_REJECT && text_of(value, "expr"))
+		rule->reject_with = import_reject_with(text_of(value, "expr"));
 	if (rule->verdict != IMPORT_JUMP && rule->verdict != IMPORT_GOTO)
 		return true;
 	rule->target_name = text_of(value, "target");

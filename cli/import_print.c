@@ -134,6 +134,8 @@ static const char *put_fields(
 static void put_end(struct import_buf *to, const struct import_rule *rule, const char *action)
 {
 	import_printf(to, ", action: %s", action);
+	if (rule->reject_with && !strcmp(action, "reject"))
+		import_printf(to, ", reject_with: %s", rule->reject_with);
 	if (rule->log)
 		import_printf(to, ", log: yes");
 	if (rule->has_mark)

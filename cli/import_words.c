@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "cli/import_internal.h"
+#include "proto/base/cleanup.h"
 
 const struct import_word import_protocols[] = {
 	{"tcp", NULL, 6},
@@ -174,6 +175,23 @@ const char *import_word_name(const struct import_word *words, unsigned value)
 	for (; words->name; words++)
 		if (words->value == value)
 			return words->name;
+	return NULL;
+}
+
+/* Port unreachable is what they send by themselves: here that is a reset for TCP, which says the same. */
+const char *import_reject_with(const char *text)
+{
+	static const struct {
+		const char *text, *word;
+	} words[] = {{"host-unreachable", "host-unreachable"}, {"addr-unreachable", "host-unreachable"},
+		{"net-unreachable", "no-route"}, {"no-route", "no-route"},
+		{"admin-prohibited", "admin-prohibited"}, {"adm-prohibited", "admin-prohibited"},
+		{"net-prohibited", "admin-prohibited"}, {"host-prohibited", "admin-prohibited"}};
+
+	text += !strncmp(text, "icmp-", 5) ? 5 : !strncmp(text, "icmp6-", 6) ? 6 : 0;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i].text, text))
+			return words[i].word;
 	return NULL;
 }
 

@@ -185,8 +185,10 @@ int guardmaps_tell(const struct maps *maps, bool syn_cookies)
 	return r;
 }
 
-static void put_attached(const struct net *net, struct pst_guard_ifaces *to)
+static void put_attached(const struct net *net, struct pst_guard *guard)
 {
+	struct pst_guard_ifaces *to = &guard->ifaces;
+	bool at_xdp = false;
 	uint32_t n = 0;
 
 	for (unsigned i = 0; i < net->n; i++) {
@@ -194,8 +196,13 @@ static void put_attached(const struct net *net, struct pst_guard_ifaces *to)
 			continue;
 		if (n < PST_GUARD_IFACES)
 			__atomic_store_n(&to->ifindex[n], (uint32_t)net->v[i].ifindex, __ATOMIC_RELAXED);
+		at_xdp |= net_is_xdp(net->v[i].guard);
 		n++;
 	}
+	if (at_xdp)
+		__atomic_fetch_or(&guard->can, PST_GUARD_AT_XDP, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&guard->can, ~(__u64)PST_GUARD_AT_XDP, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->attached, n, __ATOMIC_RELEASE);
 }
 
@@ -206,7 +213,7 @@ void guardmaps_attached(const struct pins *pins, const struct net *net)
 	int r = fd < 0 ? fd : map_fd(fd, &words);
 
 	if (!r && words.bytes >= sizeof(struct pst_guard))
-		put_attached(net, &((struct pst_guard *)words.p)->ifaces);
+		put_attached(net, words.p);
 	else if (r && r != -ENOENT)
 		pst_warn_limited("cannot tell policyd where the guard is attached error=%s", strerror(-r));
 }

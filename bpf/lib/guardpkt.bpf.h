@@ -71,6 +71,8 @@ struct guard_packet {
 	__u32 trial;   /* enum guard_trial */
 	__u32 reason;  /* enum pst_guard_reason */
 	__u32 cached;  /* a trial's: the verdict was kept */
+	__u32 acts;    /* what rules do beside their verdicts: PST_FW_MARK etc., of all that it met */
+	__u32 mark;    /* the last one */
 };
 
 /* What the packet at hand is (bpf/lib/trial.bpf.h): odd numbers change nothing. */

@@ -24,7 +24,7 @@ const volatile __u32 cfg_syn_cookies = 0; /* the kernel has the helpers */
 #define SYN_TTL       64
 #define SYN_CHECK     16 /* offset of the checksum in the TCP header */
 #define SYN_GOES_ON   PST_GUARD_REASONS
-#define SYN_OWN_MARK  0x70737463 /* of an answer on its way out: no connection begins with it */
+#define SYN_OWN_MARK  PST_GUARD_OWN_MARK /* of an answer on its way out: no connection begins with it */
 
 /* The rate of all SYNs, as of one source in srcrate.bpf.h. */
 struct syn_state {

@@ -216,7 +216,8 @@ static int put_entries(struct compiler *c, uint32_t *ret_line)
 		const struct fw_rule *r = &set->rules[i];
 
 		entries[i] = (struct pst_fw_entry){
-			.action = r->action | (r->log ? PST_FW_LOG : 0) | (r->has_mark ? PST_FW_MARK : 0),
+			.action = r->action | (r->log ? PST_FW_LOG : 0) | (r->has_mark ? PST_FW_MARK : 0) |
+				  (uint32_t)r->with << PST_FW_WITH,
 			.counter = r->counter,
 			.mark = r->mark,
 			.id = r->id,

@@ -51,6 +51,7 @@ struct fw_rule {
 	uint8_t tcp_mask, tcp_value; /* TCP with (flags & mask) == value */
 	uint8_t state;               /* bit n: enum pst_ct_state n */
 	uint8_t action;              /* enum pst_fw_action */
+	uint8_t with;                /* enum pst_fw_with; of PST_FW_REJECT */
 	bool log;
 	bool has_mark;
 	uint32_t mark;

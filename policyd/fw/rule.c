@@ -56,6 +56,14 @@ static int read_action(struct fw_reader *r, const struct pst_node *node, struct 
 	return read_word(r, node, &fw_actions, &rule->action);
 }
 
+/* Behind the action, in the order of the keys. */
+static int read_reject_with(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule)
+{
+	if (rule->action != PST_FW_REJECT)
+		return FW_REJECT(r, node, "reject_with: the action is not reject");
+	return read_word(r, node, &fw_reject_with, &rule->with);
+}
+
 static int read_log(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule)
 {
 	static const char *const words[] = {"no", "yes", "false", "true", "off", "on"};
@@ -74,6 +82,8 @@ static int read_mark(struct fw_reader *r, const struct pst_node *node, struct fw
 	if (!fw_number(node->text, UINT32_MAX, &rule->mark))
 		return FW_REJECT(r, node, "mark: \"%.64s\": expected a number of 32 bits, such as 16 or 0x10",
 			node->text);
+	if (rule->mark == PST_GUARD_OWN_MARK)
+		return FW_REJECT(r, node, "mark: \"%.64s\" is the guard's own, expected another", node->text);
 	rule->has_mark = true;
 	return 0;
 }
@@ -210,6 +220,7 @@ static const struct {
 	[FW_KEY_STATE] = {"state", false, read_state},
 	[FW_KEY_DSCP] = {"dscp", false, read_dscp},
 	[FW_KEY_ACTION] = {"action", true, read_action},
+	[FW_KEY_REJECT_WITH] = {"reject_with", true, read_reject_with},
 	[FW_KEY_LOG] = {"log", true, read_log},
 	[FW_KEY_MARK] = {"mark", true, read_mark},
 };
@@ -225,7 +236,7 @@ static int reject_key(struct fw_reader *r, const struct pst_node *node)
 		"unknown key \"%.64s\" of a rule%s%s%s", node->key,
 		near ? ", did you mean \""
 		     : ", expected name, family, interface, vlan, proto, src, dst, sport, dport, "
-		       "tcp_flags, icmp, state, dscp, action, log or mark",
+		       "tcp_flags, icmp, state, dscp, action, reject_with, log or mark",
 		near ? near : "", near ? "\"?" : "");
 	return -EINVAL;
 }

@@ -261,6 +261,10 @@ static void fields(struct show *s, const struct fw_rule *r)
 
 static void effects(struct show *s, const struct fw_rule *r)
 {
+	if (r->with) {
+		key(s, "reject_with");
+		fputs(fw_word_name(&fw_reject_with, r->with), s->out);
+	}
 	if (r->log) {
 		key(s, "log");
 		fputs("yes", s->out);

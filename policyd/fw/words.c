@@ -91,6 +91,16 @@ static const struct fw_word actions[] = {
 	{"continue", PST_FW_NEXT},
 };
 
+/* As nftables has them for both families (icmpx), the first of each; of one family behind it. */
+static const struct fw_word reject_with[] = {
+	{"port-unreachable", PST_FW_WITH_PORT},
+	{"admin-prohibited", PST_FW_WITH_ADMIN},
+	{"host-unreachable", PST_FW_WITH_HOST},
+	{"addr-unreachable", PST_FW_WITH_HOST},
+	{"no-route", PST_FW_WITH_NET},
+	{"net-unreachable", PST_FW_WITH_NET},
+};
+
 static const struct fw_word families[] = {
 	{"4", 4},
 	{"6", 6},
@@ -174,6 +184,7 @@ WORDS(dscps, "DSCP", 63, "ef, af11, cs1 or a number up to 63");
 WORDS(states, "state", 0, "new, established, related, invalid or untracked");
 WORDS(flags, "TCP flag", 255, "fin, syn, rst, psh, ack, urg, ece, cwr, none or all");
 WORDS(actions, "action", 0, "accept, drop, reject or continue");
+WORDS(reject_with, "answer", 0, "port-unreachable, admin-prohibited, host-unreachable or no-route");
 WORDS(families, "family", 0, "4 or 6");
 WORDS(icmp4_types, "type of ICMP", 0, "echo-request or a number up to 255");
 WORDS(icmp4_codes, "code of the type", 0, "a number up to 255");

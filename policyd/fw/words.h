@@ -25,6 +25,7 @@ extern const struct fw_words fw_dscps;
 extern const struct fw_words fw_states; /* enum pst_ct_state */
 extern const struct fw_words fw_flags;  /* TCP, as bits */
 extern const struct fw_words fw_actions;
+extern const struct fw_words fw_reject_with;
 extern const struct fw_words fw_families; /* 4, 6 */
 /* type << 8, and type << 8 | code of those types whose codes have names */
 extern const struct fw_words fw_icmp4_types, fw_icmp4_codes;

@@ -30,14 +30,13 @@ int firewall_read_text(
 	return e;
 }
 
-/* Nothing degrades silently: no packet program acts on the first two yet, and the third may not be seen. */
+/* Nothing degrades silently: no packet program acts on the first yet, and the second may not be seen. */
 static void say_what_is_idle(const char *name, const struct fw_ruleset *set)
 {
-	size_t log = 0, mark = 0, vlan = 0;
+	size_t log = 0, vlan = 0;
 
 	for (size_t i = 0; i < set->n; i++) {
 		log += set->rules[i].log;
-		mark += set->rules[i].has_mark;
 		vlan += set->rules[i].vlan.n > 0;
 	}
 	if (vlan)
@@ -45,10 +44,8 @@ static void say_what_is_idle(const char *name, const struct fw_ruleset *set)
 			 "says "
 			 "where: these rules look at it file=%s vlan=%zu",
 			name, vlan);
-	if (log || mark)
-		pst_warn("no program acts on log and mark yet: these rules only decide file=%s log=%zu "
-			 "mark=%zu",
-			name, log, mark);
+	if (log)
+		pst_warn("no program acts on log yet: these rules only decide file=%s log=%zu", name, log);
 }
 
 int firewall_parse(struct ifnames *ifnames, const char *name, const char *text, size_t len,

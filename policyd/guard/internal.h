@@ -37,7 +37,8 @@ struct guard {
 	struct pst_source *commit, *second;
 	struct syn syn;
 	struct pst_stat *floods, *floods_detected, *attached;
-	bool idle;               /* tables are there that no program looks at */
+	bool idle;          /* tables are there that no program looks at */
+	unsigned idle_told; /* enum acts_idle of the rules in force, as it was last said */
 	uint64_t flags;          /* as they were last stored */
 	uint64_t loose_until_ns; /* CLOCK_MONOTONIC; see flags.c */
 	struct pst_stat *reloads, *reload_errors, *followed, *lists_reloads, *lists_errors,
@@ -53,6 +54,11 @@ uint32_t guard_rows(void *guard, struct pst_buf *out);
 /* Each second: floods that begin and end, as events. floods.c. */
 void guard_floods(struct guard *guard, uint64_t now_ns);
 const char *ddos_action_name(enum ddos_action action);
+/* What rules ask for and the guard cannot do where it is: said when that changes; acts.c. */
+#define GUARD_ACTS_TEXT 256
+void guard_acts_tick(struct guard *guard);
+/* The same for people, into @text; "" when there is nothing of it. */
+void guard_acts_text(const struct guard *guard, char *text, size_t size);
 /* {op: ddos}; ddos_ops.c. */
 int guard_on_ddos(
 	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);

@@ -132,19 +132,22 @@ static void put_reasons(struct pst_buf *out, const struct guard *g)
 }
 
 /* {from, limit} -> {state, error, file, generation, policy, total, rules: [[id, name, action, text, packets,
- * bytes]], reasons: [[name, packets, bytes]], warning} */
+ * bytes]], reasons: [[name, packets, bytes]], warning, idle} */
 static int on_firewall(
 	void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size)
 {
 	struct guard *g = arg;
 	const struct firewall_rules *rules = firewall_shown(&g->firewall);
 	uint64_t from = 0, limit = RULES_A_REPLY;
+	char idle[GUARD_ACTS_TEXT];
 
 	(void)error;
 	(void)size;
 	pst_ctl_u64(request, "from", &from);
 	pst_ctl_u64(request, "limit", &limit);
-	pst_mp_map(reply, 9);
+	guard_acts_text(g, idle, sizeof(idle));
+	pst_mp_map(reply, 10);
+	put_text(reply, "idle", idle);
 	put_text(reply, "state", firewall_state(&g->firewall, &g->tables));
 	put_text(reply, "error", g->firewall_error ? g->firewall_error : "");
 	put_text(reply, "file", g->firewall.path && g->firewall.text ? g->firewall.path : "");

@@ -104,6 +104,7 @@ static_assert(
 	sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS + sizeof(struct pst_guard_ifaces), "abi");
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
+#define PST_GUARD_AT_XDP          2 /* on some interface: no mark is set there, no reject answered */
 
 #define PST_GUARD_CT             1  /* connections are tracked: rules name their state */
 #define PST_GUARD_CT_LOOSE       2  /* a segment that no connection explains begins one: after the start */
@@ -141,7 +142,8 @@ enum pst_guard_reason {
 	PST_GUARD_MALFORMED,   /* a header contradicts itself: likewise */
 	PST_GUARD_FW_ACCEPT,   /* a rule accepts */
 	PST_GUARD_FW_DROP,     /* a rule drops */
-	PST_GUARD_FW_REJECT,   /* a rule rejects; at XDP that is a drop without an answer */
+	PST_GUARD_FW_REJECT,   /* a rule rejects: dropped; at tc answered, else PST_GUARD_UNANSWERED counts it
+				*/
 	PST_GUARD_FW_POLICY,   /* no rule says: the policy accepts */
 	PST_GUARD_FW_NO_MATCH, /* no rule says: the policy drops */
 	PST_GUARD_RATE,        /* its source is over a limit: dropped */
@@ -171,6 +173,8 @@ enum pst_guard_event {
 	PST_GUARD_DRY_OFFENDER,
 	PST_GUARD_OFFENDER_BLOCKED, /* a source was blocked */
 	PST_GUARD_OFFENDER_FULL,    /* no place for a source: its packet was not counted against it */
+	PST_GUARD_UNANSWERED, /* rejected and not answered: at XDP, above the rate, what may not be */
+	PST_GUARD_UNMARKED,   /* passed without the mark that a rule gives it */
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
@@ -378,13 +382,28 @@ static_assert(sizeof(struct pst_fw_dim_head) == 16, "abi");
 enum pst_fw_action {
 	PST_FW_ACCEPT = 0,
 	PST_FW_DROP,
-	PST_FW_REJECT, /* at XDP: dropped, with its own reason */
+	PST_FW_REJECT, /* at XDP: dropped without an answer, with its own reason */
 	PST_FW_NEXT,   /* says nothing: the next rule that matches does */
 	PST_FW_ACTIONS,
 };
 
 #define PST_FW_LOG  0x100 /* flags beside the action */
 #define PST_FW_MARK 0x200
+
+#define PST_FW_WITH 12 /* from this bit on, three of them: enum pst_fw_with */
+
+/* What a reject is answered with. */
+enum pst_fw_with {
+	PST_FW_WITH_DEFAULT = 0, /* TCP: a reset; else port unreachable */
+	PST_FW_WITH_PORT,        /* of ICMP and ICMPv6, TCP too: port unreachable, */
+	PST_FW_WITH_ADMIN,       /* administratively prohibited, */
+	PST_FW_WITH_HOST,        /* host (v6: address) unreachable, */
+	PST_FW_WITH_NET,         /* net unreachable (v6: no route) */
+	PST_FW_WITHS,
+};
+
+/* No rule may set it: what the guard itself sends has it on its way out, and is not tracked. */
+#define PST_GUARD_OWN_MARK 0x70737463
 
 /* What a rule does; in the order of the rules, four a line. */
 struct pst_fw_entry {

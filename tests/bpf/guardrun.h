@@ -23,11 +23,12 @@
 #include "proto/base/cleanup.h"
 #include "tests/unit/policyd/fw_rules.h"
 
-#define LINES     65536u
-#define DROP      1
-#define PASS      2
-#define TC_SHOT   2u
-#define TC_UNSPEC 0xffffffffu
+#define LINES       65536u
+#define DROP        1
+#define PASS        2
+#define TC_SHOT     2u
+#define TC_UNSPEC   0xffffffffu
+#define TC_REDIRECT 7u
 
 static struct guard_bpf *skel;
 static bool at_tc; /* the program there, else that at XDP */
@@ -96,8 +97,8 @@ static inline int run(const void *bytes, size_t len)
 
 	if (!at_tc)
 		return (int)verdict;
-	assert_true(verdict == TC_SHOT || verdict == TC_UNSPEC);
-	return verdict == TC_SHOT ? DROP : PASS;
+	assert_true(verdict == TC_SHOT || verdict == TC_UNSPEC || verdict == TC_REDIRECT);
+	return verdict == TC_UNSPEC ? PASS : DROP; /* what is rejected goes back as an answer */
 }
 
 static inline void add(struct pst_guard_count *all, const volatile struct pst_guard_count *c)

@@ -198,6 +198,12 @@ static void ipt_targets(void **state)
 		{"-j DROP", "{name: INPUT line 5, family: 4, action: drop}\n"},
 		{"-j REJECT --reject-with icmp-port-unreachable",
 			"{name: INPUT line 5, family: 4, action: reject}\n"},
+		{"-p tcp -j REJECT --reject-with tcp-reset",
+			"{name: INPUT line 5, family: 4, proto: tcp, action: reject}\n"},
+		{"-j REJECT --reject-with icmp-host-prohibited",
+			"{name: INPUT line 5, family: 4, action: reject, reject_with: admin-prohibited}\n"},
+		{"-j REJECT --reject-with icmp6-addr-unreachable",
+			"{name: INPUT line 5, family: 4, action: reject, reject_with: host-unreachable}\n"},
 		{"-j LOG --log-prefix \"a b: \" --log-level 7",
 			"{name: INPUT line 5, family: 4, action: continue, log: yes}\n"},
 		{"-j NFLOG --nflog-group 3", "{name: INPUT line 5, family: 4, action: continue, log: yes}\n"},
@@ -406,6 +412,10 @@ static void nft_chains(void **state)
 			 "{\"counter\":null},{\"log\":{\"prefix\":\"x\"}},{\"mangle\":{\"key\":" META(
 				 "mark") ",\"value\":16}},{\"drop\":null}"),
 			"accept", "{name: input handle 7" ALL_IP ", action: drop, log: yes, mark: 0x10}\n"},
+		{NFT_RULE("input", "{\"reject\":{\"type\":\"icmpx\",\"expr\":\"no-route\"}}"), "accept",
+			"{name: input handle 7" ALL_IP ", action: reject, reject_with: no-route}\n"},
+		{NFT_RULE("input", "{\"reject\":{\"type\":\"icmpx\",\"expr\":[1]}}"), "accept",
+			"{name: input handle 7" ALL_IP ", action: reject}\n"},
 		{NFT_RULE("input", "{\"log\":null},{\"jump\":{\"target\":\"web\"}}") "," NFT_RULE(
 			 "web", "{\"drop\":null}"),
 			"accept",

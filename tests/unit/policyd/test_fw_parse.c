@@ -180,6 +180,10 @@ static const struct {
 	{"name: \xc3\xbc, action: drop, log: no, mark: 16", "{name: \"\xc3\xbc\", action: drop, mark: 0x10}"},
 	{"name: a, action: drop, mark: 0xffffffff, log: true",
 		"{name: a, action: drop, log: yes, mark: 0xffffffff}"},
+	{"name: a, action: reject, reject_with: net-unreachable, mark: 3",
+		"{name: a, action: reject, reject_with: no-route, mark: 0x3}"},
+	{"name: a, action: reject, reject_with: port-unreachable",
+		"{name: a, action: reject, reject_with: port-unreachable}"},
 	{"name: a, action: drop, mark: 0", "{name: a, action: drop, mark: 0x0}"},
 };
 
@@ -318,12 +322,14 @@ static const struct {
 	{"dscp: af14", 36, "dscp: \"af14\" is no DSCP, did you mean \"af11\"?"},
 	{"log: maybe", 35, "log: \"maybe\": expected yes or no"},
 	{"mark: 0x100000000", 36, "mark: \"0x100000000\": expected a number of 32 bits, such as 16 or 0x10"},
+	{"reject_with: no-route", 43, "reject_with: the action is not reject"},
+	{"mark: 0x70737463", 36, "mark: \"0x70737463\" is the guard's own, expected another"},
 	{"mark: 1f", 36, "mark: \"1f\": expected a number of 32 bits, such as 16 or 0x10"},
 	{"dprot: 22", 30, "unknown key \"dprot\" of a rule, did you mean \"dport\"?"},
 	{"sauce: 22", 30,
 		"unknown key \"sauce\" of a rule, expected name, family, interface, vlan, proto, src, dst, "
 		"sport, dport, "
-		"tcp_flags, icmp, state, dscp, action, log or mark"},
+		"tcp_flags, icmp, state, dscp, action, reject_with, log or mark"},
 };
 
 static void expect_errors(const char *text, const char *expected)
@@ -542,6 +548,7 @@ static void assert_same_rule(const struct fw_rule *a, const struct fw_rule *b)
 	assert_int_equal(a->tcp_value, b->tcp_value);
 	assert_int_equal(a->state, b->state);
 	assert_int_equal(a->action, b->action);
+	assert_int_equal(a->with, b->with);
 	assert_int_equal(a->log, b->log);
 	assert_int_equal(a->has_mark, b->has_mark);
 	assert_int_equal(a->mark, b->mark);
@@ -570,6 +577,7 @@ static void make_writable(struct fw_rule *r, size_t i)
 		r->vlan.v[k].hi &= 0xfff;
 		r->vlan.v[k].lo = PST_MIN(r->vlan.v[k].lo & 0xfff, r->vlan.v[k].hi);
 	}
+	r->with = r->action == PST_FW_REJECT ? (uint8_t)(rule_draw() % PST_FW_WITHS) : 0;
 	r->log = rule_chance(10);
 	r->has_mark = rule_chance(10);
 	r->mark = r->has_mark ? (uint32_t)rule_draw() : 0;
