@@ -20,7 +20,7 @@ import lib  # noqa: E402
 import pipeline  # noqa: E402
 from pipeline import wait_for  # noqa: E402
 
-ARRAY, MMAPABLE, LINE, COUNTS = 2, 1 << 10, 64, 1 << 18
+ARRAY, MMAPABLE, LINE, COUNTS = 2, 1 << 10, 64, (1 << 18) + 256 + (66 << 10)
 REASONS_ROOM = 64  # PST_GUARD_REASONS_ROOM
 CPUS = os.cpu_count()
 WEB = "    - {name: web, proto: tcp, dport: 80, action: accept}\n"
