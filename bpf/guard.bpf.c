@@ -8,6 +8,7 @@
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/ct_read.bpf.h"
 #include "bpf/lib/fwacts.bpf.h"
+#include "bpf/lib/guardcount.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
@@ -49,6 +50,7 @@ __noinline int guard_parse_xdp(struct xdp_md *ctx)
 	guard_begin(pkt, c.len, ctx->ingress_ifindex);
 	what = pst_parse_eth(&c, &type, &off);
 	pkt->off = off;
+	pkt->type = type;
 	if (what != PST_PARSE_OK)
 		return what;
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
@@ -72,6 +74,7 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx)
 		pkt->tag = GUARD_TAGGED | (ctx->vlan_tci & 0xffff);
 	what = pst_link_skb(ctx, &c, &type, &off);
 	pkt->off = off;
+	pkt->type = type;
 	if (what != PST_PARSE_OK)
 		return what;
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
@@ -492,14 +495,24 @@ __noinline int guard_drops_unread(__u32 reason)
 	return !!(flags & PST_GUARD_DROP_NO_IP);
 }
 
-/* Counts; true: it is dropped. */
-static __always_inline bool guard_end(struct guard_packet *pkt, __u32 reason)
+static __always_inline bool guard_is_dropped(__u32 reason)
 {
-	pkt->reason = reason;
-	guard_count_reason(reason, pkt);
 	if (GUARD_UNREAD & GUARD_REASON(reason & 31))
 		return guard_drops_unread(reason);
 	return reason < PST_GUARD_REASONS && GUARD_DROPPED & GUARD_REASON(reason);
+}
+
+/* Counts; true: it is dropped. */
+static __always_inline bool guard_end(struct guard_packet *pkt, __u32 reason)
+{
+	bool dropped = guard_is_dropped(reason);
+
+	pkt->reason = reason;
+	guard_count_in(pkt, reason, reason != PST_GUARD_TRUNCATED && reason != PST_GUARD_MALFORMED,
+		dropped                          ? PST_GUARD_DROP
+		: reason == PST_GUARD_SYN_COOKIE ? PST_GUARD_ANSWER
+						 : PST_GUARD_PASS);
+	return dropped;
 }
 
 /* A SYN that would come through, when there are too many. */
@@ -708,22 +721,37 @@ static __always_inline void guard_egress(struct __sk_buff *ctx, struct guard_pac
 	guard_ct_settle(pkt);
 }
 
+/* Its protocol, for counting; tracked if @flags say so. */
+static __always_inline __u32 guard_out(struct __sk_buff *ctx, struct guard_packet *pkt, __u64 flags)
+{
+	enum pst_parse what = guard_parse_pulled(ctx);
+	__u32 protocol = PST_GUARD_OTHER;
+
+	if (what == PST_PARSE_OK || what == PST_PARSE_OTHER)
+		protocol = guard_protocol(pkt->key.family, pkt->key.protocol, pkt->type);
+	if (what == PST_PARSE_OK && flags & PST_GUARD_CT)
+		guard_egress(ctx, pkt, flags);
+	guard_leave(pkt);
+	return protocol;
+}
+
 SEC("tc")
 int guard_tc_egress(struct __sk_buff *ctx)
 {
 	struct guard_packet *pkt = guard_packet();
-	__u32 zero = 0;
+	__u32 zero = 0, protocol = GUARD_LOOK_CLOSER;
 	const struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
 	__u64 flags;
 
-	if (!pkt || !g)
+	/* answers of the guard's own are counted where it gave them */
+	if (!pkt || !g || ctx->mark == SYN_OWN_MARK)
 		return TC_ACT_UNSPEC;
 	flags = *(const volatile __u64 *)&g->flags;
-	if (!(flags & PST_GUARD_CT) || ctx->mark == SYN_OWN_MARK)
-		return TC_ACT_UNSPEC;
-	if (guard_parse_pulled(ctx) == PST_PARSE_OK)
-		guard_egress(ctx, pkt, flags);
-	guard_leave(pkt);
+	if (!(flags & PST_GUARD_CT))
+		protocol = guard_protocol_out(ctx);
+	if (protocol == GUARD_LOOK_CLOSER)
+		protocol = guard_out(ctx, pkt, flags);
+	guard_count_out(ctx, protocol);
 	return TC_ACT_UNSPEC;
 }
 

@@ -16,6 +16,7 @@
 #define IPPROTO_DCCP     33
 #define IPPROTO_ROUTING  43
 #define IPPROTO_FRAGMENT 44
+#define IPPROTO_GRE      47
 #define IPPROTO_AH       51
 #define IPPROTO_ICMPV6   58
 #define IPPROTO_DSTOPTS  60
@@ -55,6 +56,7 @@ enum {
 #define BPF_F_CURRENT_NETNS  (-1)
 #define BPF_F_RECOMPUTE_CSUM 1
 #define BPF_F_PSEUDO_HDR     (1 << 4)
+#define BPF_HDR_START_NET    1
 
 /* ---- contexts: user API, fixed layout, no CO-RE ---- */
 

@@ -57,6 +57,7 @@ struct guard_packet {
 	__u32 packets; /* on the wire: what GRO made one comes as one to tc */
 	__u32 bytes;   /* of the frame */
 	__u32 off;     /* of layer 3 */
+	__u32 type;    /* of what is there */
 	__u32 tag;     /* the outer one, when the device took it off: GUARD_TAGGED | TCI */
 	__u32 verdict; /* of the search */
 	__u32 passed;  /* rules on the way that decided nothing */

@@ -173,25 +173,67 @@ enum pst_guard_event {
 	PST_GUARD_DRY_OFFENDER,
 	PST_GUARD_OFFENDER_BLOCKED, /* a source was blocked */
 	PST_GUARD_OFFENDER_FULL,    /* no place for a source: its packet was not counted against it */
-	PST_GUARD_UNANSWERED, /* rejected and not answered: at XDP, above the rate, what may not be */
-	PST_GUARD_UNMARKED,   /* passed without the mark that a rule gives it */
+	PST_GUARD_UNANSWERED,       /* rejected and not answered: at XDP, above the rate, what may not be */
+	PST_GUARD_UNMARKED,         /* passed without the mark that a rule gives it */
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
+
+/* What a packet is by its protocol, and what became of it. */
+enum pst_guard_protocol {
+	PST_GUARD_TCP = 0,
+	PST_GUARD_UDP,
+	PST_GUARD_ICMP,
+	PST_GUARD_ICMPV6,
+	PST_GUARD_SCTP,
+	PST_GUARD_GRE,
+	PST_GUARD_ARP,
+	PST_GUARD_OTHER, /* and what cannot be read */
+	PST_GUARD_PROTOCOLS,
+};
+
+enum pst_guard_verdict {
+	PST_GUARD_PASS = 0,
+	PST_GUARD_DROP,
+	PST_GUARD_ANSWER, /* by the guard itself, in its place */
+	PST_GUARD_VERDICTS,
+};
+
+/*
+ * Interfaces that are counted apart, by each CPU: its own choice, when it sees the first packet of one, of a
+ * free place among PST_GUARD_COUNTED_TRIES. A place is ifindex and the cells of the same number. Who finds
+ * none counts in PST_GUARD_COUNTED_OTHER. When an interface is gone policyd adds its cells to those of
+ * PST_GUARD_COUNTED_GONE, which no program writes, zeroes them and then the place.
+ */
+#define PST_GUARD_COUNTED_IFACES 64
+#define PST_GUARD_COUNTED_TRIES  4
+#define PST_GUARD_COUNTED_STEP   21 /* place n: ifindex + n * so many, modulo PST_GUARD_COUNTED_IFACES */
+#define PST_GUARD_COUNTED_OTHER  PST_GUARD_COUNTED_IFACES
+#define PST_GUARD_COUNTED_GONE   (PST_GUARD_COUNTED_IFACES + 1)
+#define PST_GUARD_COUNTED_PLACES (PST_GUARD_COUNTED_IFACES + 2)
+
+/* A line holds the verdicts of one protocol and direction. */
+#define PST_GUARD_CELLS 64
+#define PST_GUARD_CELL(dir, protocol, verdict)                                                               \
+	(((dir) == PST_DIR_OUT ? 32u : 0u) | (unsigned)(protocol) << 2 | (unsigned)(verdict))
+static_assert((int)PST_GUARD_PROTOCOLS <= 8 && (int)PST_GUARD_VERDICTS <= 4, "abi");
 
 #define PST_SIGS        64
 #define PST_FW_COUNTERS 16256 /* more than PST_FW_RULES_MAX: rules that go count while others come */
 
 /*
  * Of one CPU, which alone adds to it by plain stores. policyd sets a rule's place to 0 before a new rule
- * counts there, and else only reads.
+ * counts there, frees places of interfaces that are gone, and else only reads.
  */
 struct pst_guard_counts {
 	struct pst_guard_count reason[PST_GUARD_REASONS_ROOM]; /* by enum pst_guard_reason, pst_guard_event */
 	struct pst_guard_count rule[PST_FW_COUNTERS];          /* by pst_fw_entry.counter */
 	struct pst_guard_count sig[PST_SIGS];                  /* by pst_sig.counter */
+	__u32 ifindex[PST_GUARD_COUNTED_IFACES];               /* whose place it is; 0: it is free */
+	struct pst_guard_count
+		iface[PST_GUARD_COUNTED_PLACES * PST_GUARD_CELLS]; /* by place, PST_GUARD_CELL */
 };
-static_assert(sizeof(struct pst_guard_counts) == 1 << 18, "abi");
+static_assert(sizeof(struct pst_guard_counts) == (1 << 18) + 256 + (66 << 10), "abi");
 
 /*
  * Offenders: sources of which so much was dropped by flags, signatures and limits that they are blocked for a

@@ -125,6 +125,17 @@ static inline struct pst_guard_count counter(uint32_t i)
 	return all;
 }
 
+/* PST_GUARD_CELL, of all interfaces. */
+static inline struct pst_guard_count cell(uint32_t i)
+{
+	struct pst_guard_count all = {0};
+
+	for (int c = 0; c < cpus; c++)
+		for (uint32_t place = 0; place < PST_GUARD_COUNTED_PLACES; place++)
+			add(&all, &counts[c].iface[place * PST_GUARD_CELLS + i]);
+	return all;
+}
+
 static inline void force(const struct fw_ruleset *set)
 {
 	uint64_t generation = control->fw_generation + 1;

@@ -225,13 +225,17 @@ static void try_answer(bool ip6, bool tagged)
 
 	f.tagged = tagged && !at_tc; /* a test run at tc leaves the tag in the frame, which no device does */
 	for (size_t options = 0; options <= 40; options += 4) {
+		const uint32_t answered = PST_GUARD_CELL(PST_DIR_IN, PST_GUARD_TCP, PST_GUARD_ANSWER);
 		uint64_t before = reason(PST_GUARD_SYN_COOKIE).packets;
+		struct pst_guard_count cell_before = cell(answered);
 
 		protect(false);
 		syn(&p, &f, 0xfffffff0 + (uint32_t)options, options);
 		answer_of(&p, &a);
 		check_answer(&p, &f, &a);
 		assert_int_equal(reason(PST_GUARD_SYN_COOKIE).packets, before + 1);
+		assert_int_equal(cell(answered).packets, cell_before.packets + 1);
+		assert_int_equal(cell(answered).bytes, cell_before.bytes + p.len);
 		assert_int_equal(entries(0) + entries(1), 0); /* it leaves nothing behind */
 	}
 }

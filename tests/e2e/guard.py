@@ -8,7 +8,7 @@ import lib
 
 ACCEPT, DROP = 0, 1  # enum pst_fw_action
 REASONS = ("off", "passed", "blocked", "truncated", "malformed", "fw_accept", "fw_drop", "fw_reject", "fw_policy", "fw_no_match")
-COUNTS = 1 << 18  # bytes of struct pst_guard_counts
+COUNTS = (1 << 18) + 256 + (66 << 10)  # bytes of struct pst_guard_counts
 
 
 class Tables:
