@@ -354,6 +354,9 @@ class NotEnforced(FirewallTest):
         pipeline.wait_for(lambda: "written, not enforced" in self.p.stage["policyd"].text(), "the line in the log")
         self.p.run("ip", "link", "add", "pstn0", "type", "veth", "peer", "name", "pstf7")
         self.wait_state("in force", 1)
+        # all is taken down, and nobody tells policyd to ask
+        self.assertEqual(self.p.stage["loader"].stop(), 0)
+        self.wait_state("not enforced", 0)
 
     def test_the_guard_does_not_load(self):
         self.p.down()
