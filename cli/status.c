@@ -187,6 +187,9 @@ static void print_loader(const json_t *report, enum loader_state state, const ch
 	} else {
 		printf("the kernel programs work without it\n");
 	}
+	if (*report_text(report, "load_error"))
+		printf("  %10s %sthe last load failed, what was in force stays:%s %s\n", "", paint(RED),
+			paint(PLAIN), report_safe(report, "load_error"));
 }
 
 /* ---- sensors ---- */

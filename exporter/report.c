@@ -345,6 +345,8 @@ void report_expose(const struct report *report, struct expo *expo)
 		return;
 	expo_family(expo, &metrics_table[M_LOADER_AGE]);
 	expo_ns(expo, NULL, age_ns(report));
+	expo_family(expo, &metrics_table[M_LOAD_FAILED]);
+	expo_u64(expo, NULL, *text_of(report->root, "load_error") != '\0');
 	expose_sensors(report, expo, true);
 	expose_sensors(report, expo, false);
 	expose_guarded(report, expo, &metrics_table[M_GUARDED], in);

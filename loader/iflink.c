@@ -6,6 +6,7 @@
 #include <linux/if_link.h>
 #include <string.h>
 
+#include "loader/feature.h"
 #include "proto/base/cleanup.h"
 
 /* Newer than the headers of Debian 12. */
@@ -83,8 +84,9 @@ bool iflink_there(const struct pins *pins, enum hook hook, int ifindex)
 	char name[PIN_NAME_MAX];
 	PST_CLOSE int fd = pins_get(pins, PIN_LINKS, pin_name(hook, ifindex, name));
 	uint32_t at = 0, id = 0;
+	int r = fd < 0 ? fd : link_info(fd, &at, &id);
 
-	return fd >= 0 && !link_info(fd, &at, &id) && at == (uint32_t)ifindex;
+	return r ? feature_passing(r) : at == (uint32_t)ifindex;
 }
 
 int iflink_keep(const struct pins *pins, enum hook hook, int ifindex, const struct net_prog *prog)
@@ -93,9 +95,13 @@ int iflink_keep(const struct pins *pins, enum hook hook, int ifindex, const stru
 	PST_CLOSE int fd = pins_get(pins, PIN_LINKS, pin_name(hook, ifindex, name));
 	uint32_t at = 0, id = 0;
 
-	if (fd == -ENOENT)
+	int r = fd < 0 ? fd : link_info(fd, &at, &id);
+
+	if (r == -ENOENT)
 		return 0;
-	if (fd < 0 || link_info(fd, &at, &id) < 0 || at != (uint32_t)ifindex) {
+	if (feature_passing(r)) /* says nothing of the link */
+		return r;
+	if (r || at != (uint32_t)ifindex) {
 		iflink_detach(pins, hook, ifindex);
 		return 0;
 	}

@@ -21,9 +21,10 @@ int iflink_tcx(int prog, int ifindex, bool out, bool first);
 int iflink_xdp(int prog, int ifindex, bool generic);
 /* Pins it under links/ and closes @fd; passes a negative @fd on. 0 or -errno. */
 int iflink_pin(const struct pins *pins, enum hook hook, int ifindex, int fd);
-/* 1: the pinned link is there and has our program now; 0: there is none (any more); -errno. */
+/* 1: the pinned link is there and has our program now; 0: there is none (any more); -errno, also one that
+ * passes (feature_passing()) and says nothing of the link. */
 int iflink_keep(const struct pins *pins, enum hook hook, int ifindex, const struct net_prog *prog);
-/* Is the pinned link there, and attached? */
+/* Is the pinned link there, and attached? What cannot be known for now is taken for there. */
 bool iflink_there(const struct pins *pins, enum hook hook, int ifindex);
 void iflink_detach(const struct pins *pins, enum hook hook, int ifindex);
 /* Is this pin under links/ one of ours? @ret_ifindex may be NULL. */

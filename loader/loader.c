@@ -216,14 +216,16 @@ static uint32_t next_generation(const struct pin_state *state)
 }
 
 /* Without a guard that works, the one that is attached is better than none. */
-static int check_guard(const struct loader *l, const struct build *b)
+static int check_guard(struct loader *l, const struct build *b)
 {
 	const struct outcome *o = &b->outcomes.sensors[SENSOR_GUARD];
 
 	if (o->off || o->rung != RUNG_NONE || !pins_exists(&l->pins, PIN_PROGS, GUARD_PROGRAM))
 		return 0;
-	pst_error("the guard does not load, the one that is attached goes on working: %s",
+	snprintf(l->load_error, sizeof(l->load_error),
+		"the guard does not load, the one that is attached goes on working: %s",
 		o->why[0][0] ? o->why[0] : "no way is left");
+	pst_error("%s", l->load_error);
 	return -ENOEXEC;
 }
 
@@ -246,24 +248,43 @@ static int load_anew(struct loader *l, const struct fingerprint *fp)
 	return 0;
 }
 
-int loader_apply(struct loader *l)
+/* Interfaces, by the plan. */
+static int attach(struct loader *l)
 {
-	uint64_t start = pst_now_mono_ns();
-	open_cgroup(l, false); /* it may have been mounted since */
-	struct fingerprint fp = fingerprint_of(l);
-	bool current = !l->force && is_current(l, &fp);
-	int r = current ? 0 : load_anew(l, &fp);
+	int r;
 
-	if (r) {
-		pst_error("loading failed, what was in force stays error=%s", strerror(-r));
-		return r;
-	}
 	l->plan = (struct plan){.config = &l->config, .o = &l->outcomes};
 	r = net_sync(&l->net, &l->config, &l->plan, &l->features);
 	guardmaps_attached(&l->pins, &l->net);
 	l->waiting = (struct waiting){0}; /* the lists may be others */
 	waiting_look(&l->waiting, &l->config, &l->net, l->serving);
 	pins_set_owners(&l->pins, &l->accounts);
+	return r;
+}
+
+int loader_keep(struct loader *l)
+{
+	memcpy(&l->outcomes, l->pins.state->outcomes, sizeof(l->outcomes));
+	return outcomes_sane(&l->outcomes) ? attach(l) : -EBADMSG;
+}
+
+int loader_apply(struct loader *l)
+{
+	uint64_t start = pst_now_mono_ns();
+	open_cgroup(l, false); /* it may have been mounted since */
+	struct fingerprint fp = fingerprint_of(l);
+	bool current = !l->force && is_current(l, &fp);
+	int r;
+
+	l->load_error[0] = '\0';
+	r = current ? 0 : load_anew(l, &fp);
+	if (r) {
+		if (!l->load_error[0])
+			snprintf(l->load_error, sizeof(l->load_error), "%s", strerror(-r));
+		pst_error("loading failed, what was in force stays error=%s", strerror(-r));
+		return r;
+	}
+	r = attach(l);
 	l->load_ns = pst_now_mono_ns() - start;
 	pst_info("%s generation=%u interfaces=%u ms=%.1f", current ? "nothing changed" : "loaded",
 		l->pins.state->generation, l->net.n, (double)l->load_ns / 1e6);

@@ -31,7 +31,8 @@ struct loader {
 	char stats_why[WHY_MAX];
 	bool force; /* load anew even when nothing changed */
 	bool serving;
-	uint64_t load_ns; /* how long the last apply took */
+	uint64_t load_ns;             /* how long the last apply took */
+	char load_error[2 * WHY_MAX]; /* of the last apply: what is in force is of an earlier one; "" */
 };
 
 /* Locks, folders, mounts, accounts; then drops what is not needed any more. 0 or -errno after a log line. */
@@ -39,6 +40,8 @@ int loader_prepare(struct loader *l);
 /* Brings the kernel to what the configuration says, in one step; on failure all stays as it was. 0 or -errno
  * after a log line. */
 int loader_apply(struct loader *l);
+/* After a guard that does not load: goes on with what an earlier load left in force. 0 or -errno. */
+int loader_keep(struct loader *l);
 void loader_done(struct loader *l);
 
 #endif

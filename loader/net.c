@@ -255,10 +255,11 @@ int net_sync(struct net *net, const struct loader_config *config, const struct p
 static bool check_one(struct net *net, struct net_iface *iface)
 {
 	bool whole = net_whole(net, iface), retry = iface->checks++ % RETRY_CHECKS == 0;
+	bool again = iface->unsure || lacks_guard(net, iface);
 	char name[IF_NAMESIZE];
 	enum net_mode in = iface->guard, out = iface->guard_out;
 
-	if (whole && !(retry && lacks_guard(net, iface)))
+	if (whole && !(retry && again))
 		return false;
 	if (!if_indextoname((unsigned)iface->ifindex, name)) /* we are about to be told that it is gone */
 		return false;

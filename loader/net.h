@@ -41,7 +41,8 @@ struct net_iface {
 	enum net_mode guard, guard_out;
 	char why[WHY_MAX]; /* why not, or why not the better way; "" */
 	char guard_why[WHY_MAX], guard_out_why[WHY_MAX];
-	bool again; /* what is in the way was said before */
+	bool again;  /* what is in the way was said before */
+	bool unsure; /* an error that passes left what was there as it was: to be tried again */
 	unsigned checks;
 };
 

@@ -44,6 +44,23 @@ static void say_why(const struct net_iface *iface, char why[WHY_MAX], const char
 		pst_warn("cannot attach interface=%s %s", iface->name, why);
 }
 
+/*
+ * No descriptor or no memory for a moment says nothing of what is attached. It is left as it @was and looked
+ * at again later: to take it off would leave the interface open.
+ */
+static enum net_mode left(struct net_iface *iface, enum net_mode was, int error)
+{
+	if (!feature_passing(error))
+		return NET_NONE;
+	iface->unsure = true;
+	return was;
+}
+
+bool net_is_xdp(enum net_mode mode)
+{
+	return mode == NET_XDP || mode == NET_XDP_GENERIC;
+}
+
 /* ---- tc ---- */
 
 static int attach_clsact(struct net *net, const struct net_iface *iface, enum net_slot slot)
@@ -83,8 +100,9 @@ static void leave_way(const struct net *net, int ifindex, enum net_slot slot, bo
 
 /* When the way changes: a packet may be judged twice, and must not be counted twice. */
 static enum net_mode attach_tc(
-	struct net *net, const struct net_iface *iface, enum net_slot slot, char why[WHY_MAX])
+	struct net *net, struct net_iface *iface, enum net_slot slot, enum net_mode was, char why[WHY_MAX])
 {
+	enum net_mode mode = net->tcx ? NET_TCX : NET_CLSACT;
 	bool guards = slot == NET_GUARD_IN || slot == NET_GUARD_OUT;
 	int r;
 
@@ -93,11 +111,11 @@ static enum net_mode attach_tc(
 	r = net->tcx ? attach_tcx(net, iface, slot) : attach_clsact(net, iface, slot);
 	if (r < 0) {
 		say_why(iface, why, net->tcx ? "tcx" : "clsact", r);
-		return NET_NONE;
+		return left(iface, net_is_xdp(was) || (!guards && was != mode) ? NET_NONE : was, r);
 	}
 	if (guards)
 		leave_way(net, iface->ifindex, slot, !net->tcx);
-	return net->tcx ? NET_TCX : NET_CLSACT;
+	return mode;
 }
 
 static void detach_tc(const struct net *net, int ifindex, enum net_slot slot)
@@ -118,8 +136,8 @@ static enum net_mode xdp_mode(int ifindex)
 }
 
 /* Native first, then generic. One of ours that is there is exchanged in place. */
-static enum net_mode attach_xdp(
-	const struct net *net, const struct net_iface *iface, enum net_slot slot, char why[WHY_MAX])
+static enum net_mode attach_xdp(const struct net *net, struct net_iface *iface, enum net_slot slot,
+	enum net_mode was, char why[WHY_MAX])
 {
 	const struct net_prog *prog = &net->prog[slot];
 	int r = iflink_keep(net->pins, HOOK_XDP, iface->ifindex, prog);
@@ -136,12 +154,7 @@ static enum net_mode attach_xdp(
 	if (r >= 0)
 		return xdp_mode(iface->ifindex);
 	say_why(iface, why, "xdp", r);
-	return NET_NONE;
-}
-
-bool net_is_xdp(enum net_mode mode)
-{
-	return mode == NET_XDP || mode == NET_XDP_GENERIC;
+	return left(iface, net_is_xdp(was) ? was : NET_NONE, r);
 }
 
 /* ---- guard, flows ---- */
@@ -155,20 +168,19 @@ static bool have(const struct net *net, enum net_slot slot)
 static void apply_guard(struct net *net, struct net_iface *iface)
 {
 	bool wanted = have(net, NET_GUARD_IN) && net_guards(net->config, iface);
+	enum net_mode was = iface->guard, was_out = iface->guard_out;
 
-	iface->guard_why[0] = '\0';
-	iface->guard = NET_NONE;
+	iface->guard_why[0] = iface->guard_out_why[0] = '\0';
+	iface->guard = iface->guard_out = NET_NONE;
 	if (wanted && have(net, NET_GUARD_XDP))
-		iface->guard = attach_xdp(net, iface, NET_GUARD_XDP, iface->guard_why);
+		iface->guard = attach_xdp(net, iface, NET_GUARD_XDP, was, iface->guard_why);
 	if (wanted && !net_is_xdp(iface->guard))
-		iface->guard = attach_tc(net, iface, NET_GUARD_IN, iface->guard_why);
-	else
+		iface->guard = attach_tc(net, iface, NET_GUARD_IN, was, iface->guard_why);
+	else if (!iface->unsure)
 		detach_tc(net, iface->ifindex, NET_GUARD_IN);
-	iface->guard_out = NET_NONE;
-	iface->guard_out_why[0] = '\0';
 	if (iface->guard != NET_NONE)
-		iface->guard_out = attach_tc(net, iface, NET_GUARD_OUT, iface->guard_out_why);
-	else
+		iface->guard_out = attach_tc(net, iface, NET_GUARD_OUT, was_out, iface->guard_out_why);
+	else if (!iface->unsure)
 		detach_tc(net, iface->ifindex, NET_GUARD_OUT);
 }
 
@@ -177,6 +189,7 @@ static void apply_flows(struct net *net, struct net_iface *iface)
 {
 	bool on = have(net, NET_FLOW_IN) && have(net, NET_FLOW_OUT);
 	bool asked = have(net, NET_FLOW_XDP) && patterns_take(&net->config->xdp, iface->name, iface->uplink);
+	enum net_mode was_in = iface->in, was_out = iface->out;
 	bool tc = on && (asked || patterns_take(&net->config->interfaces, iface->name, iface->uplink));
 
 	snprintf(iface->why, sizeof(iface->why), "%s",
@@ -186,15 +199,15 @@ static void apply_flows(struct net *net, struct net_iface *iface)
 						    : "");
 	iface->in = NET_NONE;
 	if (asked && !net_is_xdp(iface->guard))
-		iface->in = attach_xdp(net, iface, NET_FLOW_XDP, iface->why);
-	if (iface->in == NET_NONE && !net_is_xdp(iface->guard))
+		iface->in = attach_xdp(net, iface, NET_FLOW_XDP, was_in, iface->why);
+	if (iface->in == NET_NONE && !net_is_xdp(iface->guard) && !iface->unsure)
 		iflink_detach(net->pins, HOOK_XDP, iface->ifindex);
 	if (tc && iface->in == NET_NONE) /* what XDP cannot do is left to tc */
-		iface->in = attach_tc(net, iface, NET_FLOW_IN, iface->why);
+		iface->in = attach_tc(net, iface, NET_FLOW_IN, was_in, iface->why);
 	else
 		detach_tc(net, iface->ifindex, NET_FLOW_IN);
 	if (tc)
-		iface->out = attach_tc(net, iface, NET_FLOW_OUT, iface->why);
+		iface->out = attach_tc(net, iface, NET_FLOW_OUT, was_out, iface->why);
 	else
 		detach_tc(net, iface->ifindex, NET_FLOW_OUT);
 	if (!tc)
@@ -205,6 +218,7 @@ void net_apply(struct net *net, struct net_iface *iface)
 {
 	struct net_iface before = *iface;
 
+	iface->unsure = false;
 	apply_guard(net, iface);
 	apply_flows(net, iface);
 	if (before.in != iface->in || before.out != iface->out || before.guard != iface->guard ||

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/serve.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -151,13 +152,24 @@ static void on_signal(void *arg, int signo)
 
 /* ---- set up ---- */
 
+/* A guard that works is better than none, and interfaces come and go all the same. */
+static int load(struct loader *l)
+{
+	int r = loader_apply(l);
+
+	if (r != -ENOEXEC)
+		return r;
+	pst_warn("serving with what an earlier load left in force: reload or restart to load again");
+	return loader_keep(l);
+}
+
 static int start(struct server *s)
 {
 	int r;
 
 	/* before the list, so that nothing falls between the two */
 	s->netlink_fd = netlink_open();
-	r = s->netlink_fd < 0 ? s->netlink_fd : loader_apply(s->l);
+	r = s->netlink_fd < 0 ? s->netlink_fd : load(s->l);
 	if (r)
 		return r;
 	report_names_load(&s->names, &s->l->features);

@@ -142,7 +142,9 @@ int firewall_build(struct firewall *fw, const struct guard_tables *tables,
 	int e;
 
 	fw->ifnames.noted = (struct ifname_list){0};
+	fw->ifnames.known = text == fw->text ? &before : NULL; /* what was good once stays so */
 	e = firewall_read_rules(fw, runtime, text, len, errors, &r);
+	fw->ifnames.known = NULL;
 	if (!e && r.set && guard_tables_mapped(tables))
 		e = prepare(fw, &tables->firewall, &r, &staged, errors);
 	if (e) {

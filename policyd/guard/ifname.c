@@ -59,11 +59,22 @@ static void note(struct ifname_list *list, const char *name, uint32_t index)
 	snprintf(v->name, sizeof(v->name), "%s", name);
 }
 
+static uint32_t known(const struct ifname_list *list, const char *name)
+{
+	for (size_t i = 0; list && i < list->n; i++)
+		if (!strcmp(list->v[i].name, name))
+			return list->v[i].index;
+	return 0;
+}
+
+/* Numbers are not given again before long, so the number of one that is gone matches nothing. */
 uint32_t ifnames_note(const char *name, void *arg)
 {
 	struct ifnames *names = arg;
 	uint32_t index = ifnames_index(name, names);
 
+	if (!index)
+		index = known(names->known, name);
 	if (index)
 		note(&names->noted, name, index);
 	return index;

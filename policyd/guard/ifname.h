@@ -19,6 +19,8 @@ struct ifnames {
 	int sock;
 	char name[IF_NAMESIZE]; /* the last one that was asked for */
 	struct ifname_list noted;
+	const struct ifname_list
+		*known; /* those that are missing now keep these numbers; NULL: they are refused */
 };
 
 int ifnames_open(struct ifnames *names); /* 0 or -errno */
@@ -26,7 +28,7 @@ void ifnames_close(struct ifnames *names);
 /* 0: there is none of this name. @names: struct ifnames (these are a fw_context's and a fw_show_context's).
  */
 uint32_t ifnames_index(const char *name, void *names);
-/* The same, and the name is noted. */
+/* The same, and the name is noted; one that is missing may be known. */
 uint32_t ifnames_note(const char *name, void *names);
 /* Has one that was noted another number now, as it was made anew? True once for each change. */
 bool ifnames_changed(struct ifnames *names);

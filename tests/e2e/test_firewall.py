@@ -198,6 +198,26 @@ class Rules(FirewallTest):
         self.assertGreater(self.counted("here")[0], before[0])
         self.assertEqual(self.p.ctl("policyd", op="firewall")["error"], "")
 
+    def test_one_is_made_anew_and_another_is_missing(self):
+        """The rules of the one follow it; those of the other match nothing, until it comes back."""
+        self.p.run("ip", "link", "add", "pstd0", "type", "veth", "peer", "name", "pstd1")
+        self.put(self.firewall, RULES.replace("rules:", "rules:\n    - {name: other, interface: pstd0, action: drop}\n"
+                                              "    - {name: here, interface: pstn0, dport: 4001, action: drop}"))
+        self.assertEqual(self.reload(), "")
+        self.assertFalse(self.passes(OPEN))
+        self.p.run("ip", "link", "del", "pstd0")
+        self.p.run("ip", "link", "del", "pstn0")
+        self.peer = net.Peer(self.p)
+        self.addCleanup(self.peer.close)
+        pipeline.wait_for(lambda: not self.passes(OPEN), "the rule for the interface of this name")
+        self.assertEqual(self.p.ctl("policyd", op="firewall")["error"], "")
+        # a rule by command is no reason to ask for the file's interfaces again; one that it names itself has to be there
+        self.ask("firewall_add", rule="{name: late, dport: 4009, action: drop}")
+        self.assertIn('no interface "pstx7"', self.refused("firewall_add", rule="{name: never, interface: pstx7, action: drop}"))
+        # a file that is read anew names what there is
+        self.assertIn('firewall.yaml:5:32: interface: there is no interface "pstd0"', self.reload())
+        self.assertFalse(self.passes(OPEN))
+
     def test_what_is_refused(self):
         """An error that names the place; what was in force stays."""
         bad = {"firewall: [": "", "firewall:\n  rules:\n    - {name: a, dport: 99999, action: drop}\n": "firewall.yaml:3",
@@ -334,6 +354,9 @@ class NotEnforced(FirewallTest):
         pipeline.wait_for(lambda: "written, not enforced" in self.p.stage["policyd"].text(), "the line in the log")
         self.p.run("ip", "link", "add", "pstn0", "type", "veth", "peer", "name", "pstf7")
         self.wait_state("in force", 1)
+        # all is taken down, and nobody tells policyd to ask
+        self.assertEqual(self.p.stage["loader"].stop(), 0)
+        self.wait_state("not enforced", 0)
 
     def test_the_guard_does_not_load(self):
         self.p.down()

@@ -5,11 +5,13 @@ import ctypes
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -562,6 +564,61 @@ class NothingPasses(GuardTest):
         self.advance()
         self.i.load()
         self.assertEqual((self.guard()["mode"], self.i.report()["generation"]), ("xdp", generation))
+        self.advance()
+
+    def test_served_with_what_was_there(self):
+        """A new version's guard does not load: the old one is served, said, and attached to what comes."""
+        generation = self.i.report()["generation"]
+        self.i.configure(config("[pstn0, pstd0]"))
+        p = self.i.start("penstock-loader", "serve", "--force", env=loader.refuse("prog:guard"))
+        self.addCleanup(p.close)
+        self.assertEqual(self.i.report()["generation"], generation)
+        self.assertIn("the guard does not load", self.i.report()["load_error"])
+        shown = self.i.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.i.run_dir, check=False).stdout
+        self.assertIn("the last load failed, what was in force stays", shown)
+        self.advance()
+        self.i.run("ip", "link", "add", "pstd0", "type", "veth", "peer", "name", "pstd1")
+        lib.wait_for(lambda: (self.guard("pstd0") or {}).get("mode", "none") != "none", 20, "the guard on a new interface")
+        self.advance()
+        p.send(signal.SIGTERM)
+        self.assertEqual(p.wait(), 0)
+        p = self.i.start("penstock-loader", "serve", "--force")
+        self.addCleanup(p.close)
+        self.assertEqual((self.i.report()["load_error"], self.i.report()["generation"]), ("", generation + 1))
+        self.advance()
+
+    def test_without_memory_for_a_while(self):
+        """It cannot look at its links, which says nothing of them: all stay, and none is made anew."""
+        short = os.path.join(self.i.dir, "short")
+        p = self.i.start("penstock-loader", "serve", env={**loader.refuse("get:xdp_,get:guard_in_,get:guard_out_"), "PST_REFUSE_WHILE": short})
+        self.addCleanup(p.close)
+        links = loader.link_ids(self.i)
+        self.assertTrue(links)
+        open(short, "w").close()
+        for _ in range(3):  # looks
+            self.advance()
+            time.sleep(1.1)
+        self.assertEqual(loader.link_ids(self.i), links)
+        # neither does one that reads its configuration anew
+        p.send(signal.SIGHUP)
+        lib.wait_for(lambda: "configuration loaded anew" in p.text(), 30, "the reload")
+        self.advance()
+        self.assertEqual((loader.link_ids(self.i), self.guard()["mode"]), (links, "xdp"))
+        self.assertIn("Cannot allocate memory", self.guard()["why"])
+        os.unlink(short)
+        lib.wait_for(lambda: self.guard()["why"] == self.guard()["out_why"] == "", 60, "better times")
+        self.assertEqual((loader.link_ids(self.i), self.i.report()["reattached"], self.guard()["mode"]), (links, 0, "xdp"))
+        self.advance()
+        # one that begins then, and knows nothing yet
+        p.send(signal.SIGTERM)
+        self.assertEqual(p.wait(), 0)
+        open(short, "w").close()
+        p = self.i.start("penstock-loader", "serve", env={**loader.refuse("get:xdp_,get:guard_in_,get:guard_out_"), "PST_REFUSE_WHILE": short})
+        self.addCleanup(p.close)
+        self.advance()
+        os.unlink(short)
+        lib.wait_for(lambda: self.guard()["mode"] == "xdp", 60, "better times")
+        self.assertEqual(loader.link_ids(self.i), links)
         self.advance()
 
     def test_served_and_killed(self):

@@ -271,6 +271,8 @@ def all_seeds():
     sections = CONFIG.split(b"loader:\n")[1].split(b"exporter:\n")
     yield "fuzz_loader_config", [line + b"\n" for line in sections[0].split(b"\n") if line] + [sections[0]]
     yield "fuzz_exporter_config", [line + b"\n" for line in sections[1].split(b"\n") if line] + [sections[1]]
+    yield "fuzz_policyd_config", [b"drop: {truncated: yes, no_ip: no, interfaces: {eth0: {truncated: no}, 'veth*': {malformed: no, no_ip: yes}}}\n",
+                                  b"limits: {packets: 1000, burst: 2s}\nsyn: {rate: 100, ports: [80, 8000-8080]}\nddos: {flags: count}\n"]
     yield "fuzz_filter", [b"kind\0process_*\0pid\0" + b"7\0\0" + events[0], b"address\0" + b"10.0.0.0/8\0since\0" + b"5m\0\0"]
     yield "fuzz_record", [head(abi()) + b"".join(recording)] + [head(abi()) + r for r in recording] + [head(abi())[:100], head(99)]
     yield "fuzz_names", [REPORT]
