@@ -263,6 +263,7 @@ const char *pst_guard_event_name(unsigned event)
 		[PST_GUARD_DRY_BAD_FLAGS - PST_GUARD_CT_BEGUN] = "dry_bad_flags",
 		[PST_GUARD_DRY_SIGNATURE - PST_GUARD_CT_BEGUN] = "dry_signature",
 		[PST_GUARD_UNANSWERED - PST_GUARD_CT_BEGUN] = "unanswered",
+		[PST_GUARD_LOG_HELD - PST_GUARD_CT_BEGUN] = "log_held",
 		[PST_GUARD_UNMARKED - PST_GUARD_CT_BEGUN] = "unmarked",
 	};
 
