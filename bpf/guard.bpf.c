@@ -19,8 +19,7 @@
 #include "bpf/lib/syncookie.bpf.h"
 #include "bpf/lib/trial.bpf.h"
 
-const volatile __u32 cfg_fw_mask = PST_FW_LINES - 1;       /* lines in a half of `fw_lines` - 1 */
-const volatile __u32 cfg_block_mask = PST_BLOCK_LINES - 1; /* and of `block_lines` */
+const volatile __u32 cfg_block_mask = PST_BLOCK_LINES - 1; /* lines in a half of `block_lines` - 1 */
 
 #define GUARD_TAGGED 0x10000
 
@@ -204,18 +203,6 @@ static __always_inline __u32 guard_listed(const struct guard_packet *pkt)
 }
 
 /* ---- firewall: the parts of the search, each verified once ---- */
-
-/* The half in force for this packet. */
-static __always_inline bool guard_fw_half(const struct guard_packet *pkt, struct pst_half *ret_half)
-{
-	__u32 i = pkt->fw_generation & 1;
-
-	*ret_half = (struct pst_half){
-		.lines = bpf_map_lookup_elem(&fw_lines, &i),
-		.mask = cfg_fw_mask,
-	};
-	return ret_half->lines;
-}
 
 __noinline int guard_fw_classes(void)
 {
@@ -570,7 +557,7 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	enum pst_parse what = guard_parse_xdp(ctx);
 	struct guard_packet *pkt = guard_packet();
 	__u32 reason;
-	bool tracked;
+	bool tracked, dropped;
 
 	*ret_pkt = pkt;
 	if (!pkt)
@@ -582,7 +569,10 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	reason = guard_rules_xdp(ctx, pkt, reason);
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_xdp(ctx));
-	if (guard_end(pkt, reason)) {
+	dropped = guard_end(pkt, reason);
+	if (pkt->acts & PST_FW_LOG)
+		fwacts_log_xdp(ctx);
+	if (dropped) {
 		if (reason == PST_GUARD_FW_REJECT)
 			guard_count_reason(PST_GUARD_UNANSWERED, pkt);
 		return XDP_DROP;
@@ -591,7 +581,7 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 		return XDP_TX;
 	if (tracked)
 		guard_ct_settle(pkt);
-	if (pkt->acts)
+	if (pkt->acts & PST_FW_MARK)
 		fwacts_pass_xdp(pkt);
 	return XDP_PASS;
 }
@@ -677,7 +667,7 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	enum pst_parse what = guard_parse_pulled(ctx);
 	struct guard_packet *pkt = guard_packet();
 	__u32 reason;
-	bool tracked;
+	bool tracked, dropped;
 
 	*ret_pkt = pkt;
 	if (!pkt)
@@ -689,13 +679,16 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	reason = guard_rules_skb(ctx, pkt, reason);
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_skb(ctx));
-	if (guard_end(pkt, reason))
+	dropped = guard_end(pkt, reason);
+	if (pkt->acts & PST_FW_LOG)
+		fwacts_log_skb(ctx);
+	if (dropped)
 		return reason == PST_GUARD_FW_REJECT ? guard_rejected_skb(ctx, pkt) : TC_ACT_SHOT;
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return bpf_redirect(ctx->ifindex, 0);
 	if (tracked)
 		guard_ct_settle(pkt);
-	if (pkt->acts)
+	if (pkt->acts & PST_FW_MARK)
 		fwacts_pass_skb(ctx, pkt);
 	return TC_ACT_UNSPEC;
 }

@@ -249,6 +249,30 @@ static void udp_line(struct line *l)
 	put(l, ")");
 }
 
+/* "in eth0 60B SYN: drop by no telnet, after 17 that were not logged" */
+static void log_end(struct line *l)
+{
+	put(l, " ");
+	field(l, "dir");
+	put(l, " ");
+	field(l, "interface");
+	put(l, " ");
+	bytes(l, "bytes");
+	if (number(l, "tcp_flags")) {
+		put(l, " ");
+		field(l, "tcp_flags");
+	}
+	put(l, ": ");
+	field(l, "verdict");
+	put(l, " by ");
+	field(l, "fw_rule");
+	if (number(l, "not_logged")) {
+		put(l, ", after ");
+		field(l, "not_logged");
+		put(l, " that were not logged");
+	}
+}
+
 static void packet_line(struct line *l)
 {
 	field(l, "protocol");
@@ -259,6 +283,10 @@ static void packet_line(struct line *l)
 	if (l->e->kind == PST_KIND_DROP) {
 		put(l, " ");
 		field(l, "reason");
+		return;
+	}
+	if (l->e->kind == PST_KIND_FW_LOG) {
+		log_end(l);
 		return;
 	}
 	put(l, " ");
@@ -348,6 +376,7 @@ static const struct {
 	{PST_KIND_RETRANSMIT, "retransmit", C_YELLOW, ends_line, false},
 	{PST_KIND_RESET, "reset", C_YELLOW, ends_line, false},
 	{PST_KIND_DROP, "drop", C_YELLOW, packet_line, true},
+	{PST_KIND_FW_LOG, "log", C_YELLOW, packet_line, true},
 	{PST_KIND_UDP, "udp", C_CYAN, udp_line, false},
 	{PST_KIND_FLOW, "flow", C_BLUE, packet_line, true},
 	{PST_KIND_NODE, "node", C_DIM, node_line, true},

@@ -162,6 +162,7 @@ static const struct {
 	{PST_REC_TCP_RETRANSMIT, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_TCP_RESET, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_DROP, PST_TOPIC_NET, sizeof(struct pst_rec_drop)},
+	{PST_REC_FW_LOG, PST_TOPIC_NET, sizeof(struct pst_rec_fw_log)},
 	{PST_REC_UDP_EVICTED, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_UDP_READ, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_FLOW_EVICTED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},

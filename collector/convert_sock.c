@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "collector/convert_internal.h"
+#include "proto/abi/guard.h"
+#include "proto/wire/names.h"
 
 /* The PST_SOCKET block of schema.def starts at the same place in every kind that has it. */
 static void socket_block(struct pst_val *v, const struct pst_ends *e, uint64_t cookie, uint32_t netns)
@@ -94,12 +96,66 @@ static int convert_drop(struct convert *c, const struct pst_rec_drop *r, struct 
 	return 0;
 }
 
+static const char *verdict_of(unsigned reason)
+{
+	switch (reason) {
+	case PST_GUARD_FW_ACCEPT:
+	case PST_GUARD_FW_POLICY:
+		return "pass";
+	case PST_GUARD_FW_REJECT:
+		return "reject";
+	case PST_GUARD_SYN_COOKIE:
+		return "answer";
+	default:
+		return "drop";
+	}
+}
+
+static struct pst_val text(const char *text)
+{
+	return pst_val_str(text ? text : "", text ? (uint32_t)strlen(text) : 0);
+}
+
+static int convert_fw_log(struct convert *c, const struct pst_rec_fw_log *r, struct pst_buf *out)
+{
+	struct pst_val v[PST_FW_LOG_F_N] = {0};
+
+	v[PST_FW_LOG_F_fw_rule] = pst_val_str(r->name, strnlen(r->name, sizeof(r->name)));
+	v[PST_FW_LOG_F_fw_rule_id].u = r->rule;
+	v[PST_FW_LOG_F_verdict] = text(verdict_of(r->reason));
+	v[PST_FW_LOG_F_reason] = text(pst_guard_reason_name(r->reason));
+	v[PST_FW_LOG_F_hook] = text(r->hook == PST_FW_HOOK_XDP  ? "xdp"
+				    : r->hook == PST_FW_HOOK_TC ? "tc"
+								: "");
+	v[PST_FW_LOG_F_dir].u = r->dir;
+	v[PST_FW_LOG_F_protocol].u = r->ends.protocol;
+	v[PST_FW_LOG_F_family].u = r->ends.family;
+	v[PST_FW_LOG_F_saddr] = pst_val_addr(r->ends.laddr);
+	v[PST_FW_LOG_F_sport].u = r->ends.lport;
+	v[PST_FW_LOG_F_daddr] = pst_val_addr(r->ends.raddr);
+	v[PST_FW_LOG_F_dport].u = r->ends.rport;
+	v[PST_FW_LOG_F_tcp_flags].u = r->tcp_flags;
+	v[PST_FW_LOG_F_icmp_type].u = r->icmp_type;
+	v[PST_FW_LOG_F_icmp_code].u = r->icmp_code;
+	v[PST_FW_LOG_F_vlan].u = r->vlan;
+	v[PST_FW_LOG_F_bytes].u = r->len;
+	v[PST_FW_LOG_F_ifindex].u = r->ifindex;
+	v[PST_FW_LOG_F_interface] = text(names_iface(c->names, r->ifindex, r->netns));
+	v[PST_FW_LOG_F_net_ns].u = r->netns;
+	v[PST_FW_LOG_F_not_logged].u = r->suppressed;
+	v[PST_FW_LOG_F_fw_generation].u = r->generation;
+	pst_event_pack(out, PST_KIND_FW_LOG, r->h.ts_ns, v);
+	return 0;
+}
+
 int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_buf *out)
 {
 	if (rec->kind >= PST_REC_TCP_CONNECT && rec->kind <= PST_REC_TCP_RESET)
 		return convert_sock(c, (const void *)rec, out);
 	if (rec->kind == PST_REC_DROP)
 		return convert_drop(c, (const void *)rec, out);
+	if (rec->kind == PST_REC_FW_LOG)
+		return convert_fw_log(c, (const void *)rec, out);
 	return -ENOENT; /* slots go through the tables (tables.c) */
 }
 

@@ -11,7 +11,7 @@
 static bool has_who(const struct pst_event *e)
 {
 	return e->desc && (e->desc->topic == PST_TOPIC_PROC || e->desc->topic == PST_TOPIC_NET) &&
-	       e->kind != PST_KIND_DROP;
+	       e->kind != PST_KIND_DROP && e->kind != PST_KIND_FW_LOG;
 }
 
 static struct str *exe_of(const struct pst_event *e)
@@ -201,6 +201,10 @@ static void add_service(struct enrich *en, const struct pst_event *e, struct pst
 		protocol = (uint8_t)e->sensor[PST_DROP_F_protocol].u;
 		a = e->sensor[PST_DROP_F_sport].u;
 		b = e->sensor[PST_DROP_F_dport].u;
+	} else if (e->kind == PST_KIND_FW_LOG) {
+		protocol = (uint8_t)e->sensor[PST_FW_LOG_F_protocol].u;
+		a = e->sensor[PST_FW_LOG_F_sport].u;
+		b = e->sensor[PST_FW_LOG_F_dport].u;
 	} else if (e->kind >= PST_KIND_CONNECT && e->kind <= PST_KIND_UDP) {
 		protocol = (uint8_t)e->sensor[PST_CONNECT_F_protocol].u;
 		a = e->sensor[PST_CONNECT_F_lport].u;

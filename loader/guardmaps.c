@@ -213,7 +213,7 @@ void guardmaps_attached(const struct pins *pins, const struct net *net)
 	int r = fd < 0 ? fd : map_fd(fd, &words);
 
 	if (!r && words.bytes >= sizeof(struct pst_guard))
-		put_attached(net, words.p);
+		put_attached(net, (struct pst_guard *)words.p);
 	else if (r && r != -ENOENT)
 		pst_warn_limited("cannot tell policyd where the guard is attached error=%s", strerror(-r));
 }

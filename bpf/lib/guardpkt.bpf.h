@@ -54,26 +54,27 @@ struct guard_packet {
 	__u64 now_ns;        /* of CLOCK_BOOTTIME, a jiffy old at most */
 	__u64 offender;      /* the source's word, if it is blocked (struct pst_offender) */
 	__u64 cache_key[FWCACHE_WORDS];
-	__u32 packets; /* on the wire: what GRO made one comes as one to tc */
-	__u32 bytes;   /* of the frame */
-	__u32 off;     /* of layer 3 */
-	__u32 type;    /* of what is there */
-	__u32 tag;     /* the outer one, when the device took it off: GUARD_TAGGED | TCI */
-	__u32 verdict; /* of the search */
-	__u32 passed;  /* rules on the way that decided nothing */
-	__u32 misses;  /* so far, any number: which way of a full set goes */
-	__u32 now;     /* its second */
-	__u32 allowed; /* its source is on the allow list */
-	__u32 asked;   /* enum sig_asked */
-	__u32 payload; /* bytes behind its headers */
-	__u32 dry;     /* bits of the steps that would drop it but run dry (struct pst_guard_why) */
-	__u32 sig;     /* the last one that matched, by its counter; of a trial: PST_SIGS: none */
-	__u32 syn;     /* a trial's: enum pst_guard_why_syn */
-	__u32 trial;   /* enum guard_trial */
-	__u32 reason;  /* enum pst_guard_reason */
-	__u32 cached;  /* a trial's: the verdict was kept */
-	__u32 acts;    /* what rules do beside their verdicts: PST_FW_MARK etc., of all that it met */
-	__u32 mark;    /* the last one */
+	__u32 packets;           /* on the wire: what GRO made one comes as one to tc */
+	__u32 bytes;             /* of the frame */
+	__u32 off;               /* of layer 3 */
+	__u32 type;              /* of what is there */
+	__u32 tag;               /* the outer one, when the device took it off: GUARD_TAGGED | TCI */
+	__u32 verdict;           /* of the search */
+	__u32 passed;            /* rules on the way that decided nothing */
+	__u32 misses;            /* so far, any number: which way of a full set goes */
+	__u32 now;               /* its second */
+	__u32 allowed;           /* its source is on the allow list */
+	__u32 asked;             /* enum sig_asked */
+	__u32 payload;           /* bytes behind its headers */
+	__u32 dry;               /* bits of the steps that would drop it but run dry (struct pst_guard_why) */
+	__u32 sig;               /* the last one that matched, by its counter; of a trial: PST_SIGS: none */
+	__u32 syn;               /* a trial's: enum pst_guard_why_syn */
+	__u32 trial;             /* enum guard_trial */
+	__u32 reason;            /* enum pst_guard_reason */
+	__u32 cached;            /* a trial's: the verdict was kept */
+	struct pst_fw_entry log; /* the last rule that logs, with PST_FW_LOG in acts */
+	__u32 acts; /* what rules do beside their verdicts: PST_FW_MARK etc., of all that it met */
+	__u32 mark; /* the last one */
 };
 
 /* What the packet at hand is (bpf/lib/trial.bpf.h): odd numbers change nothing. */

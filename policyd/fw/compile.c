@@ -37,6 +37,8 @@ struct compiler {
 	uint32_t dirty; /* chunks whose bits changed */
 };
 
+static_assert(PST_FW_RULES_MAX < 1 << (32 - PST_FW_NAME) && PST_FW_NAME_BYTES == sizeof(union pst_line),
+	"each rule may have a name, a line");
 static_assert((1 + PST_FW_CHUNKS_MAX) * sizeof(uint32_t) <= CLASS_LINES_MAX * sizeof(union pst_line),
 	"a class fits");
 
@@ -226,12 +228,37 @@ static int put_entries(struct compiler *c, uint32_t *ret_line)
 	return 0;
 }
 
+/* Those of rules that log, for their records; the entries are there. */
+static int put_names(struct compiler *c, const struct pst_fw_head *head, uint32_t *ret_line)
+{
+	struct pst_fw_entry *entries = (struct pst_fw_entry *)(c->arena.lines + head->rules);
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < c->set->n; i++) {
+		const struct fw_rule *r = &c->set->rules[i];
+		uint32_t line;
+		int e = r->log ? fw_arena_take(&c->arena, 1, &line) : 0;
+
+		if (e)
+			return e;
+		if (!r->log)
+			continue;
+		if (!n)
+			*ret_line = line;
+		entries[i].action |= n++ << PST_FW_NAME;
+		if (r->name)
+			memcpy(&c->arena.lines[line], r->name, strnlen(r->name, PST_FW_NAME_BYTES));
+	}
+	return 0;
+}
+
 static int compile(struct compiler *c, struct pst_fw_head *head)
 {
 	uint32_t line;
 	int e = fw_arena_take(&c->arena, PST_FW_FIRST_LINE, &line);
 
 	e = e ? e : put_entries(c, &head->rules);
+	e = e ? e : put_names(c, head, &head->names);
 	for (int dim = 0; dim < PST_FW_DIMS && !e; dim++) {
 		if (!is_used(c->set, (enum pst_fw_dim)dim, &c->spans))
 			continue;

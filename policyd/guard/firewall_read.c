@@ -30,22 +30,18 @@ int firewall_read_text(
 	return e;
 }
 
-/* Nothing degrades silently: no packet program acts on the first yet, and the second may not be seen. */
+/* Nothing degrades silently: tags may not be seen. */
 static void say_what_is_idle(const char *name, const struct fw_ruleset *set)
 {
-	size_t log = 0, vlan = 0;
+	size_t vlan = 0;
 
-	for (size_t i = 0; i < set->n; i++) {
-		log += set->rules[i].log;
+	for (size_t i = 0; i < set->n; i++)
 		vlan += set->rules[i].vlan.n > 0;
-	}
 	if (vlan)
 		pst_warn("at XDP a tag that the interface takes off (rxvlan) is not seen, penstock status "
 			 "says "
 			 "where: these rules look at it file=%s vlan=%zu",
 			name, vlan);
-	if (log)
-		pst_warn("no program acts on log yet: these rules only decide file=%s log=%zu", name, log);
 }
 
 int firewall_parse(struct ifnames *ifnames, const char *name, const char *text, size_t len,

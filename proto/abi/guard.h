@@ -174,6 +174,7 @@ enum pst_guard_event {
 	PST_GUARD_OFFENDER_BLOCKED, /* a source was blocked */
 	PST_GUARD_OFFENDER_FULL,    /* no place for a source: its packet was not counted against it */
 	PST_GUARD_UNANSWERED,       /* rejected and not answered: at XDP, above the rate, what may not be */
+	PST_GUARD_LOG_HELD,         /* not logged: its rule was above its rate of records */
 	PST_GUARD_UNMARKED,         /* passed without the mark that a rule gives it */
 	PST_GUARD_EVENTS,
 };
@@ -407,7 +408,8 @@ struct pst_fw_head {
 	__u32 rules;  /* line of the first struct pst_fw_entry */
 	__u32 policy; /* enum pst_fw_action when no rule says */
 	__u32 generation;
-	__u32 pad[10];
+	__u32 names; /* line of the first name, each a line, of rules that log */
+	__u32 pad[9];
 };
 static_assert(sizeof(struct pst_fw_head) == 64, "abi");
 
@@ -432,6 +434,9 @@ enum pst_fw_action {
 #define PST_FW_LOG  0x100 /* flags beside the action */
 #define PST_FW_MARK 0x200
 
+#define PST_FW_NAME                                                                                          \
+	16             /* from this bit on, of rules that log: their name is in line pst_fw_head.names + it  \
+			*/
 #define PST_FW_WITH 12 /* from this bit on, three of them: enum pst_fw_with */
 
 /* What a reject is answered with. */

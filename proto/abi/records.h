@@ -46,6 +46,8 @@ enum pst_rec_kind {
 	PST_REC_UDP_READ =
 		24, /* struct pst_rec_udp: made by the collector when it reads a slot, for recordings */
 
+	PST_REC_FW_LOG = 25, /* struct pst_rec_fw_log: a packet that a firewall rule with `log` took */
+
 	PST_REC_FLOW_EVICTED = 32, /* struct pst_rec_flow: evicted by the kernel program */
 	PST_REC_FLOW_READ =
 		33, /* struct pst_rec_flow: made by the collector when it reads a slot, for recordings */
@@ -206,6 +208,28 @@ struct pst_rec_drop {
 	__u8 pad[7];
 };
 
+#define PST_FW_NAME_BYTES 64
+
+enum pst_fw_hook { PST_FW_HOOK_XDP = 1, PST_FW_HOOK_TC = 2 };
+
+struct pst_rec_fw_log {
+	struct pst_rec h;
+	struct pst_ends ends; /* source as local, destination as remote */
+	__u64 generation;     /* of the rules */
+	__u64 suppressed;     /* packets of this rule that were not logged since its last record */
+	__u32 rule;           /* its number in the source */
+	__u32 ifindex;
+	__u32 len; /* bytes of the frame */
+	__u32 netns;
+	__u16 vlan;  /* id of the outer tag, 0: none */
+	__u8 reason; /* enum pst_guard_reason: what became of it */
+	__u8 hook;   /* enum pst_fw_hook */
+	__u8 dir;    /* enum pst_dir */
+	__u8 tcp_flags;
+	__u8 icmp_type, icmp_code;
+	char name[PST_FW_NAME_BYTES]; /* of the rule; zeros behind it, if there is room */
+};
+
 /* ---- tables that the collector maps read-only (frozen mmapable arrays) ---- */
 
 /*
@@ -287,7 +311,8 @@ struct pst_class_stat {
 	__u64 table_full; /* packets of flows or peers that found no free slot, or a bucket claimed for too
 			     long */
 	__u64 table_full_bytes;
-	__u64 suppressed; /* records held back by a rate bound (drops, resets): neither emitted nor lost */
+	__u64 suppressed; /* records held back by a rate bound (drops, resets, logs): neither emitted nor lost
+			   */
 };
 static_assert(sizeof(struct pst_class_stat) == 64, "abi");
 

@@ -279,6 +279,7 @@ const char *pst_guard_event_name(unsigned event)
 		[PST_GUARD_OFFENDER_BLOCKED - PST_GUARD_CT_BEGUN] = "offender_blocked",
 		[PST_GUARD_OFFENDER_FULL - PST_GUARD_CT_BEGUN] = "offender_full",
 		[PST_GUARD_UNANSWERED - PST_GUARD_CT_BEGUN] = "unanswered",
+		[PST_GUARD_LOG_HELD - PST_GUARD_CT_BEGUN] = "log_held",
 		[PST_GUARD_UNMARKED - PST_GUARD_CT_BEGUN] = "unmarked",
 	};
 

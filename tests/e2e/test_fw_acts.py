@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What rules do beside their verdicts, as who stands behind or before the guard sees it: answers to what is rejected, and marks."""
+"""What rules do beside their verdicts, as who stands behind or before the guard sees it: answers to what is rejected, and marks, and the log."""
 import ctypes
 import errno
 import fcntl
@@ -162,6 +162,70 @@ firewall:
                     pass
             return self.events()["unanswered"] > 0
         pipeline.wait_for(flood, "an answer that was not sent")
+
+
+class Logs(ActsTest):
+    """A packet to an event that people read."""
+    rules = """
+firewall:
+  policy: accept
+  rules:
+    - {name: who asks, dport: [4001, 4003], action: continue, log: yes}
+    - {name: "no: \\"4002\\"", dport: 4002, action: drop, log: yes}
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.p.up("collector", "enricher", "exporter")
+
+    def logged(self, **fields):
+        """Stored events with these values."""
+        events = self.p.events("kind=packet_log&last=10000")
+        return [e for e in events if all(e.get(k) == v for k, v in fields.items())]
+
+    def test_events(self):
+        for n, family in enumerate(test_firewall.FAMILIES, 1):
+            self.assertTrue(self.passes(MARKED, family))
+            self.assertFalse(self.passes(test_firewall.SHUT, family))
+            near, far = test_firewall.FAMILIES[family][1]
+            both = {"saddr": far, "daddr": near, "family": family, "protocol": "udp", "interface": "pstn0", "dir": "in", "hook": self.at,
+                    "not_logged": None, "bytes": 43 if family == "inet" else 63}
+            pipeline.wait_for(lambda both=both: len(self.logged(fw_rule="who asks", fw_rule_id=1, dport=MARKED, verdict="pass", reason="fw_policy",
+                                                                **both)) == 3, "packets that pass")
+            pipeline.wait_for(lambda both=both: len(self.logged(fw_rule='no: "4002"', fw_rule_id=2, dport=test_firewall.SHUT, verdict="drop",
+                                                                reason="fw_drop", **both)) == 3, "packets that are dropped")
+            self.assertEqual(len(self.logged()), 6 * n)
+        text = subprocess.run([os.path.join(lib.BINDIR, "penstock"), "observe", "--run-dir", self.p.run_dir, "--kind", "packet_log", "--last", "100"],
+                              stdout=subprocess.PIPE, text=True, check=True, timeout=pipeline.PATIENCE).stdout
+        self.assertRegex(text, rf"udp {net.V4[1]}:\d+ → {net.V4[0]}:4001 in pstn0 43\S* ?\S*: pass by who asks\n")
+        self.assertEqual(len(text.splitlines()), 12)
+
+    def test_too_many(self):
+        """Of a thousand some are told, and how many were not: none is missing."""
+        far = self.socket("far")
+
+        def told():
+            events = self.logged()
+            return len(events) + sum(e.get("not_logged", 0) for e in events)
+        for _ in range(1000):
+            far.sendto(b"?", (net.V4[0], PLAIN))
+        pipeline.wait_for(lambda: self.counted("who asks")[0] == 1000, "the packets")
+        held = self.events()["log_held"]
+        self.assertGreater(held, 0)
+        pipeline.wait_for(lambda: told() + held == 1000, "those that were told")
+
+        def one_more():
+            far.sendto(b"?", (net.V4[0], PLAIN))
+            return any(e.get("not_logged") for e in self.logged())
+        pipeline.wait_for(one_more, "a record after the flood")
+        pipeline.wait_for(lambda: told() + self.events()["log_held"] - sum(e.get("not_logged", 0) for e in self.logged()) == self.counted("who asks")[0],
+                          "all of them")
+        self.assertEqual(self.p.stats("collector").get(("kernel_lost_records", "net"), 0), 0)
+
+
+class LogsAtXdp(Logs):
+    at = "xdp"
+    test_too_many = None
 
 
 class AtXdp(ActsTest):

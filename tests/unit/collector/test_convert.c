@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "collector/convert.h"
+#include "proto/abi/guard.h"
 #include "proto/base/cleanup.h"
 
 static struct names names;
@@ -198,6 +199,53 @@ static void test_drop_names(void **state)
 	names_done(&names);
 }
 
+static void test_fw_log(void **state)
+{
+	PST_CLEANUP(pst_buf_done) struct pst_buf out = {0};
+	struct pst_rec_fw_log r = {.h = {.kind = PST_REC_FW_LOG, .size = sizeof(r), .ts_ns = 5},
+		.ends = ends4(),
+		.rule = 7,
+		.ifindex = 2,
+		.len = 60,
+		.vlan = 77,
+		.reason = PST_GUARD_FW_REJECT,
+		.hook = PST_FW_HOOK_TC,
+		.dir = PST_DIR_IN,
+		.tcp_flags = 2,
+		.suppressed = 1ull << 40,
+		.generation = 3,
+		.name = "no telnet"};
+	const struct pst_event *e = to_event(&r.h, &out);
+
+	(void)state;
+	assert_int_equal(e->kind, PST_KIND_FW_LOG);
+	assert_bytes(&e->sensor[PST_FW_LOG_F_fw_rule], "no telnet", 9);
+	assert_int_equal(e->sensor[PST_FW_LOG_F_fw_rule_id].u, 7);
+	assert_bytes(&e->sensor[PST_FW_LOG_F_verdict], "reject", 6);
+	assert_bytes(&e->sensor[PST_FW_LOG_F_reason], "fw_reject", 9);
+	assert_bytes(&e->sensor[PST_FW_LOG_F_hook], "tc", 2);
+	assert_int_equal(e->sensor[PST_FW_LOG_F_dir].u, PST_DIR_IN);
+	assert_bytes(&e->sensor[PST_FW_LOG_F_daddr], "\x0a\0\0\2", 4);
+	assert_int_equal(e->sensor[PST_FW_LOG_F_dport].u, 80);
+	assert_int_equal(e->sensor[PST_FW_LOG_F_vlan].u, 77);
+	assert_int_equal(e->sensor[PST_FW_LOG_F_bytes].u, 60);
+	assert_true(e->sensor[PST_FW_LOG_F_not_logged].u == 1ull << 40);
+	assert_int_equal(e->sensor[PST_FW_LOG_F_fw_generation].u, 3);
+	for (unsigned any = 0; any < 256; any++) { /* a file may say anything */
+		out.len = 0;
+		memset(r.name, (int)any, sizeof(r.name));
+		r.reason = r.hook = r.dir = r.ends.protocol = (uint8_t)any;
+		e = to_event(&r.h, &out);
+		assert_int_equal(e->sensor[PST_FW_LOG_F_fw_rule].len, any ? 64 : 0);
+		assert_int_not_equal(e->sensor[PST_FW_LOG_F_verdict].len, 0);
+	}
+	assert_int_equal(e->sensor[PST_FW_LOG_F_reason].len, 0);
+	for (size_t len = sizeof(struct pst_rec); len < sizeof(r); len++) {
+		r.h.size = (uint32_t)len;
+		assert_false(convert_check(&r.h, len));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_socket),
 		cmocka_unit_test(test_drop_names),
+		cmocka_unit_test(test_fw_log),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
