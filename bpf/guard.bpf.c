@@ -402,16 +402,18 @@ static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst
 	return GUARD_GO_ON;
 }
 
+/* Steps that are on by a flag. */
+#define GUARD_JUDGES (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
+
 /* The limits, then on to the rules if there are any; enum pst_guard_reason or GUARD_TO_RULES. */
 static __always_inline __u32 guard_by_source(struct guard_packet *pkt)
 {
-	if (pkt->flags & PST_GUARD_LIMITS && !pkt->allowed && guard_over_limit() &&
-		guard_drops(pkt, PST_GUARD_DRY_LIMITS, PST_GUARD_DRY_RATE))
+	if (pkt->flags & (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL) && !pkt->allowed &&
+		guard_over_limits(pkt) && guard_drops(pkt, PST_GUARD_DRY_LIMITS, PST_GUARD_DRY_RATE))
 		return PST_GUARD_RATE;
 	if (pkt->fw_generation)
 		return GUARD_TO_RULES;
-	return pkt->block_generation || pkt->bad_flags || pkt->sig_generation ||
-			       pkt->flags & (PST_GUARD_LIMITS | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
+	return pkt->block_generation || pkt->bad_flags || pkt->sig_generation || pkt->flags & GUARD_JUDGES
 		       ? PST_GUARD_PASSED
 		       : PST_GUARD_OFF;
 }

@@ -11,6 +11,9 @@ struct config {
 	struct pst_strs rules;                           /* files and folders (of *.yaml), in this order */
 	bool drop_truncated, drop_malformed, drop_no_ip; /* packets that no rule is asked about */
 	uint64_t limit_packets, limit_bytes, limit_connections; /* of a source, a second; 0: no limit */
+	struct protocol_limit {
+		uint64_t packets, bytes;
+	} limit_tcp, limit_udp, limit_icmp, limit_other; /* likewise, of one protocol */
 	uint64_t limit_burst_ns;
 	uint64_t syn_rate, syn_burst_ns, syn_mss; /* of all sources together; 0: no limit */
 	bool syn_cookies;

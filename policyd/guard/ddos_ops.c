@@ -76,7 +76,7 @@ static void put_steps(struct pst_buf *out, const struct guard *g)
 	put_step(out, g, PST_GUARD_BAD_FLAGS, PST_GUARD_DRY_BAD_FLAGS, c->flags);
 	put_step(out, g, PST_GUARD_SIGNATURE, PST_GUARD_DRY_SIGNATURE, of_signatures(g));
 	put_step(out, g, PST_GUARD_RATE, PST_GUARD_DRY_RATE,
-		guard_has_limits(&g->config.limits) ? c->limits : DDOS_OFF);
+		guard_has_limits(&g->config) ? c->limits : DDOS_OFF);
 }
 
 /* {} -> {guarded, state, error, steps: [[name, action, packets, bytes, dry packets, dry bytes]], signatures:

@@ -46,19 +46,31 @@ static uint64_t tracking(struct guard *g, uint64_t flags, uint64_t now_ns)
 	return PST_GUARD_CT | (now_ns < g->loose_until_ns ? PST_GUARD_CT_LOOSE : 0);
 }
 
-bool guard_has_limits(const struct pst_guard_limits *limits)
+static bool limits_all(const struct guard_config *c)
 {
-	for (unsigned i = 0; i < PST_LIMITS; i++)
-		if (limits->cost_ns[i])
-			return true;
+	return c->limits.cost_ns[PST_LIMIT_PACKETS] || c->limits.cost_ns[PST_LIMIT_BYTES] ||
+	       c->limits.cost_ns[PST_LIMIT_CONNECTIONS];
+}
+
+static bool limits_protocols(const struct guard_config *c)
+{
+	for (unsigned p = 0; p < PST_SIG_PROTOCOLS; p++)
+		for (unsigned i = 0; i < PST_LIMITS; i++)
+			if (c->by_protocol[p].cost_ns[i])
+				return true;
 	return false;
+}
+
+bool guard_has_limits(const struct guard_config *c)
+{
+	return limits_all(c) || limits_protocols(c);
 }
 
 /* What cannot be read could be what a list or a limit is there for. */
 static bool judges(const struct guard *g)
 {
 	return guard_generation(&g->tables.firewall) || guard_generation(&g->tables.lists) ||
-	       guard_has_limits(&g->config.limits) || g->config.limits.syn_cost_ns ||
+	       guard_has_limits(&g->config) || g->config.limits.syn_cost_ns ||
 	       g->config.ddos.flags == DDOS_DROP || guard_generation(&g->tables.signatures);
 }
 
@@ -70,6 +82,8 @@ static void set_limits(const struct guard *g, struct pst_guard *word)
 	limits.sample_mask = tops_mask(g->config.ddos.detect_packets);
 	if (memcmp(&word->limits, &limits, sizeof(limits)) != 0)
 		word->limits = limits;
+	if (memcmp(word->by_protocol, g->config.by_protocol, sizeof(word->by_protocol)) != 0)
+		memcpy(word->by_protocol, g->config.by_protocol, sizeof(word->by_protocol));
 }
 
 static void set_bad_flags(const struct guard *g, struct pst_guard *word)
@@ -93,8 +107,8 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 		(g->config.ddos.detect_packets ? PST_GUARD_SAMPLES : 0u);
 	if (judges(g))
 		flags |= g->config.drop & DROP_FLAGS;
-	if (guard_has_limits(&g->config.limits))
-		flags |= PST_GUARD_LIMITS;
+	flags |= (limits_all(&g->config) ? PST_GUARD_LIMITS : 0u) |
+		 (limits_protocols(&g->config) ? PST_GUARD_BY_PROTOCOL : 0u);
 	set_limits(g, word);
 	flags |= syn_flags(&g->syn, &g->config, word);
 	if (flags != before)

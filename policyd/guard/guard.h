@@ -17,6 +17,7 @@ struct guard_config {
 	struct lists_config lists;
 	uint64_t drop;                  /* PST_GUARD_DROP_* while a firewall is in force */
 	struct pst_guard_limits limits; /* all 0: none */
+	struct pst_rates by_protocol[PST_SIG_PROTOCOLS];
 	bool syn_cookies;
 	const struct pst_strs *syn_ports; /* good ones (syn_ports_parse()); none: where somebody listens */
 	struct ddos_config ddos;

@@ -45,7 +45,7 @@ class Maps:
     """The guard's maps, as the loader makes them."""
 
     def __init__(self, fw_lines=4096, block_lines=4096):
-        sizes = {"guard": (128 + 8192, 1), "fw_lines": (fw_lines * LINE, 2), "block_lines": (LINE, 2 * block_lines),
+        sizes = {"guard": (256 + 8192, 1), "fw_lines": (fw_lines * LINE, 2), "block_lines": (LINE, 2 * block_lines),
                  "guard_sigs": (8192, 2), "offenders": (LINE, 16385), "drop_samples": (32, 1024), "guard_counts": (COUNTS, CPUS)}
         self.fds = {name: (create_map(name, *size), size[1]) for name, size in sizes.items()}
         self.words = mmap.mmap(self.fds["guard"][0], 4096)
