@@ -11,6 +11,7 @@
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
 #include "bpf/lib/sample.bpf.h"
+#include "bpf/lib/scrub.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
@@ -541,7 +542,7 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_xdp(ctx));
 	if (guard_end(pkt, reason))
-		return XDP_DROP;
+		return guard_scrub(pkt, reason, XDP_DROP);
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return XDP_TX;
 	if (tracked)
@@ -643,7 +644,7 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	if (guard_syn_too_many(pkt, reason))
 		reason = guard_syn_reason(reason, guard_syn_answer_skb(ctx));
 	if (guard_end(pkt, reason))
-		return TC_ACT_SHOT;
+		return guard_scrub(pkt, reason, TC_ACT_SHOT);
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return bpf_redirect(ctx->ifindex, 0);
 	if (tracked)

@@ -197,6 +197,14 @@ static const struct pst_conf_field offenders_fields[] = {
 	{0},
 };
 
+static const struct pst_conf_field scrub_fields[] = {
+	{.key = "interface",
+		.type = PST_CONF_STR,
+		.offset = offsetof(struct config, scrub_interface),
+		.help = "its name, in policyd's network namespace (default: none)"},
+	{0},
+};
+
 static const struct pst_conf_field ddos_fields[] = {
 	{.key = "lists",
 		.type = PST_CONF_ENUM,
@@ -226,6 +234,10 @@ static const struct pst_conf_field ddos_fields[] = {
 		.type = PST_CONF_SECTION,
 		.help = "who goes on to send what is dropped is blocked for a time, in the kernel",
 		.section = offenders_fields},
+	{.key = "scrub",
+		.type = PST_CONF_SECTION,
+		.help = "where what signatures and limits drop is sent instead",
+		.section = scrub_fields},
 	{.key = "detect",
 		.type = PST_CONF_SECTION,
 		.help = "events ddos_detected and ddos_ended",
@@ -377,6 +389,7 @@ static struct ddos_config ddos_of(const struct config *c)
 		.flags = (enum ddos_action)c->ddos_flags,
 		.amplification = (enum ddos_action)c->ddos_amplification,
 		.offenders = offenders_of(c),
+		.scrub = c->scrub_interface && *c->scrub_interface ? c->scrub_interface : NULL,
 		.signatures = signatures_path(c),
 		.signatures_named = c->ddos_signatures,
 		.detect_packets = c->detect_packets,

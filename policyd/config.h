@@ -21,6 +21,7 @@ struct config {
 	int ddos_lists, ddos_limits; /* 0: count, 1: drop */
 	char *ddos_signatures;       /* their file */
 	int ddos_amplification;      /* enum ddos_action */
+	char *scrub_interface;
 	uint64_t offenders_after, offenders_within_ns, offenders_for_ns;
 	bool offenders_forgeable;
 	int offenders_action; /* 0: count, 1: drop */

@@ -94,6 +94,24 @@ static void set_bad_flags(const struct guard *g, struct pst_guard *word)
 		__atomic_store_n(&word->bad_flags, bad, __ATOMIC_RELAXED);
 }
 
+/* Made anew it has another number; while it is not there, its packets are dropped as ever. */
+static uint64_t scrub(struct guard *g, struct pst_guard *word)
+{
+	const char *name = g->config.ddos.scrub;
+	uint32_t index = name ? ifnames_index(name, &g->firewall.ifnames) : 0;
+
+	if (name && !index && !g->scrub_told)
+		pst_warn(
+			"there is no scrubbing interface: what would go there is dropped interface=%s", name);
+	if (index && index != g->scrub_ifindex)
+		pst_info("what signatures and limits drop is sent to interface=%s ifindex=%u", name, index);
+	g->scrub_told = name && !index;
+	g->scrub_ifindex = index;
+	if (word->scrub_ifindex != index)
+		__atomic_store_n(&word->scrub_ifindex, index, __ATOMIC_RELAXED);
+	return index ? PST_GUARD_SCRUB : 0;
+}
+
 void guard_flags_set(struct guard *g, uint64_t now_ns)
 {
 	struct pst_guard *word = g->tables.guard.base;
@@ -110,6 +128,7 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 	flags |= (limits_all(&g->config) ? PST_GUARD_LIMITS : 0u) |
 		 (limits_protocols(&g->config) ? PST_GUARD_BY_PROTOCOL : 0u);
 	set_limits(g, word);
+	flags |= scrub(g, word);
 	flags |= syn_flags(&g->syn, &g->config, word);
 	if (flags != before)
 		__atomic_store_n(&word->flags, flags, __ATOMIC_RELEASE);

@@ -96,7 +96,9 @@ struct pst_guard {
 	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
 						*/
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS]; /* limits of one source, by enum pst_sig_protocol */
-	__u64 pad[4];
+	__u32 scrub_ifindex; /* with PST_GUARD_SCRUB: where what signatures and limits drop goes; 0: nowhere
+			      */
+	__u32 pad[7];
 };
 static_assert(sizeof(struct pst_guard) == 256 + 8 * PST_GUARD_PORT_WORDS, "abi");
 
@@ -121,6 +123,7 @@ static_assert(sizeof(struct pst_guard) == 256 + 8 * PST_GUARD_PORT_WORDS, "abi")
 #define PST_GUARD_FORGEABLE   (1 << 25) /* whether or not its address is shown to be its own */
 #define PST_GUARD_SAMPLES     (1 << 26) /* of what steps against floods take, for policyd */
 #define PST_GUARD_BY_PROTOCOL (1 << 27) /* `by_protocol` is looked at */
+#define PST_GUARD_SCRUB       (1 << 28) /* `scrub_ifindex` is looked at */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 
@@ -168,6 +171,7 @@ enum pst_guard_event {
 	PST_GUARD_DRY_OFFENDER,
 	PST_GUARD_OFFENDER_BLOCKED, /* a source was blocked */
 	PST_GUARD_OFFENDER_FULL,    /* no place for a source: its packet was not counted against it */
+	PST_GUARD_SCRUBBED,         /* dropped, and sent to the scrubbing interface instead */
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");

@@ -278,6 +278,7 @@ const char *pst_guard_event_name(unsigned event)
 		[PST_GUARD_DRY_OFFENDER - PST_GUARD_CT_BEGUN] = "dry_offender",
 		[PST_GUARD_OFFENDER_BLOCKED - PST_GUARD_CT_BEGUN] = "offender_blocked",
 		[PST_GUARD_OFFENDER_FULL - PST_GUARD_CT_BEGUN] = "offender_full",
+		[PST_GUARD_SCRUBBED - PST_GUARD_CT_BEGUN] = "scrubbed",
 	};
 
 	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_EVENTS - PST_GUARD_CT_BEGUN, "each has a name");
