@@ -14,6 +14,7 @@
 #include "bpf/lib/offend.bpf.h"
 #include "bpf/lib/sample.bpf.h"
 #include "bpf/lib/reject.bpf.h"
+#include "bpf/lib/scrub.bpf.h"
 #include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
@@ -398,16 +399,18 @@ static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst
 	return GUARD_GO_ON;
 }
 
+/* Steps that are on by a flag. */
+#define GUARD_JUDGES (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
+
 /* The limits, then on to the rules if there are any; enum pst_guard_reason or GUARD_TO_RULES. */
 static __always_inline __u32 guard_by_source(struct guard_packet *pkt)
 {
-	if (pkt->flags & PST_GUARD_LIMITS && !pkt->allowed && guard_over_limit() &&
-		guard_drops(pkt, PST_GUARD_DRY_LIMITS, PST_GUARD_DRY_RATE))
+	if (pkt->flags & (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL) && !pkt->allowed &&
+		guard_over_limits(pkt) && guard_drops(pkt, PST_GUARD_DRY_LIMITS, PST_GUARD_DRY_RATE))
 		return PST_GUARD_RATE;
 	if (pkt->fw_generation)
 		return GUARD_TO_RULES;
-	return pkt->block_generation || pkt->bad_flags || pkt->sig_generation ||
-			       pkt->flags & (PST_GUARD_LIMITS | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
+	return pkt->block_generation || pkt->bad_flags || pkt->sig_generation || pkt->flags & GUARD_JUDGES
 		       ? PST_GUARD_PASSED
 		       : PST_GUARD_OFF;
 }
@@ -575,7 +578,7 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	if (dropped) {
 		if (reason == PST_GUARD_FW_REJECT)
 			guard_count_reason(PST_GUARD_UNANSWERED, pkt);
-		return XDP_DROP;
+		return guard_scrub(pkt, reason, XDP_DROP);
 	}
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return XDP_TX;
@@ -683,7 +686,8 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	if (pkt->acts & PST_FW_LOG)
 		fwacts_log_skb(ctx);
 	if (dropped)
-		return reason == PST_GUARD_FW_REJECT ? guard_rejected_skb(ctx, pkt) : TC_ACT_SHOT;
+		return reason == PST_GUARD_FW_REJECT ? guard_rejected_skb(ctx, pkt)
+						     : guard_scrub(pkt, reason, TC_ACT_SHOT);
 	if (reason == PST_GUARD_SYN_COOKIE)
 		return bpf_redirect(ctx->ifindex, 0);
 	if (tracked)

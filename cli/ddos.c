@@ -185,6 +185,15 @@ static void print_signatures(const json_t *reply)
 	}
 }
 
+static void print_scrub(const json_t *s)
+{
+	if (!*text(json_array_get(s, 0)))
+		return;
+	printf("\nsent to %s instead%s: %lld packets, %lld bytes\n", text(json_array_get(s, 0)),
+		json_integer_value(json_array_get(s, 1)) ? "" : " (there is none now)",
+		json_integer_value(json_array_get(s, 2)), json_integer_value(json_array_get(s, 3)));
+}
+
 static void print_stats(const json_t *reply)
 {
 	const json_t *row;
@@ -202,6 +211,7 @@ static void print_stats(const json_t *reply)
 		json_integer_value(json_array_get(row, 3)), json_integer_value(json_array_get(row, 4)),
 		json_integer_value(json_array_get(row, 5)));
 	print_signatures(reply);
+	print_scrub(json_object_get(reply, "scrub"));
 }
 
 /* Asks @op and shows the reply, which has @key. */

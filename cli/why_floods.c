@@ -49,6 +49,11 @@ static bool came_to_signatures(const struct pst_guard_why *w)
 	return came_to_flags(w) && w->reason != PST_GUARD_BAD_FLAGS;
 }
 
+static bool came_to_limits(const struct pst_guard_why *w)
+{
+	return came_to_signatures(w) && w->reason != PST_GUARD_SIGNATURE;
+}
+
 static bool is_exempt(const struct pst_guard_why *w)
 {
 	return w->block_generation && w->hit.kind == PST_BLOCK_ALLOWED;
@@ -137,41 +142,61 @@ json_t *why_signatures(const char *run_dir, const struct pst_guard_why *w)
 	return o;
 }
 
-static json_t *one_limit(const struct pst_guard_why *w, enum pst_limit i)
+static json_t *one_limit(
+	const struct pst_guard_why *w, const struct pst_guard_why_share *share, enum pst_limit i)
 {
-	uint64_t burst_ns = w->limits.ahead_us[i] * 1000ull;
-	uint64_t ahead_ns = w->until[i] > w->now_ns ? w->until[i] - w->now_ns : 0;
+	uint64_t burst_ns = share->rates.ahead_us[i] * 1000ull;
+	uint64_t ahead_ns = share->until[i] > w->now_ns ? share->until[i] - w->now_ns : 0;
 	json_t *o = json_object();
 
 	why_put_number(o, "used_ms", ahead_ns / MS_NS);
 	why_put_number(o, "burst_ms", burst_ns / MS_NS);
-	why_put_number(o, "cost_us", w->cost[i] / 1000);
-	why_put_bool(o, "over", w->cost[i] && ahead_ns > burst_ns);
+	why_put_number(o, "cost_us", share->cost[i] / 1000);
+	why_put_bool(o, "over", share->cost[i] && ahead_ns > burst_ns);
 	return o;
 }
 
-json_t *why_limits(const struct pst_guard_why *w)
+static bool has_place(const struct pst_guard_why_share *share)
+{
+	return share->source == PST_GUARD_SOURCE_KNOWN || share->source == PST_GUARD_SOURCE_NEW;
+}
+
+static void put_share(json_t *o, const struct pst_guard_why *w, const struct pst_guard_why_share *share)
 {
 	static const char *const names[PST_LIMITS] = {"packets", "bytes", "connections"};
-	json_t *o = json_object();
-	bool on = w->flags & PST_GUARD_LIMITS;
+
+	if (!has_place(share))
+		return;
+	why_put_bool(o, "known", share->source == PST_GUARD_SOURCE_KNOWN);
+	for (int i = 0; i < PST_LIMITS; i++)
+		if (share->rates.cost_ns[i])
+			json_object_set_new(o, names[i], one_limit(w, share, (enum pst_limit)i));
+}
+
+/* Those of its protocol are beside those of all, as an object of their own. */
+json_t *why_limits(const struct pst_guard_why *w)
+{
+	const struct pst_guard_why_share *all = &w->share[0], *own = &w->share[1];
+	bool on = w->flags & (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL);
+	json_t *o = json_object(), *protocol;
 
 	why_put_text(o, "state",
-		!on                                  ? "off"
-		: is_exempt(w)                       ? "exempt"
-		: w->source == PST_GUARD_SOURCE_NONE ? "not asked"
-		: w->source == PST_GUARD_SOURCE_FULL ? "no place"
-		: w->reason == PST_GUARD_RATE        ? "over"
-		: why_ran_dry(w, PST_GUARD_DRY_RATE) ? "over"
-						     : "within");
+		!on                                                                            ? "off"
+		: is_exempt(w)                                                                 ? "exempt"
+		: w->reason == PST_GUARD_RATE                                                  ? "over"
+		: why_ran_dry(w, PST_GUARD_DRY_RATE)                                           ? "over"
+		: all->source == PST_GUARD_SOURCE_FULL || own->source == PST_GUARD_SOURCE_FULL ? "no place"
+		: has_place(all) || has_place(own)                                             ? "within"
+		: came_to_limits(w)                                                            ? "none"
+											       : "not asked");
 	if (why_ran_dry(w, PST_GUARD_DRY_RATE))
 		why_put_bool(o, "dry", true);
-	if (w->source != PST_GUARD_SOURCE_KNOWN && w->source != PST_GUARD_SOURCE_NEW)
+	put_share(o, w, all);
+	if (!has_place(own))
 		return o;
-	why_put_bool(o, "known", w->source == PST_GUARD_SOURCE_KNOWN);
-	for (int i = 0; i < PST_LIMITS; i++)
-		if (w->limits.cost_ns[i])
-			json_object_set_new(o, names[i], one_limit(w, (enum pst_limit)i));
+	protocol = json_object();
+	put_share(protocol, w, own);
+	json_object_set_new(o, "protocol", protocol);
 	return o;
 }
 

@@ -301,10 +301,11 @@ static const char *verdict_name(const struct pst_why_reply *reply)
 		       : reply->verdict == XDP_TX       ? "answer"
 		       : reply->verdict == XDP_REDIRECT ? "redirect"
 							: "abort";
-	return reply->verdict == (uint32_t)TC_ACT_UNSPEC || reply->verdict == TC_ACT_OK ? "pass"
-	       : reply->verdict == TC_ACT_SHOT                                          ? "drop"
-	       : reply->verdict == TC_ACT_REDIRECT                                      ? "answer"
-											: "other";
+	return reply->verdict == (uint32_t)TC_ACT_UNSPEC || reply->verdict == TC_ACT_OK    ? "pass"
+	       : reply->verdict == TC_ACT_SHOT                                             ? "drop"
+	       : reply->verdict == TC_ACT_REDIRECT && why_is_syn_reason(reply->why.reason) ? "answer"
+	       : reply->verdict == TC_ACT_REDIRECT                                         ? "redirect"
+											   : "other";
 }
 
 json_t *why_json(const char *run_dir, const char *interface, const struct why_frame *frame,

@@ -117,27 +117,43 @@ static void print_floods(const char *title, const json_t *o)
 	putchar('\n');
 }
 
-static void print_limits(const json_t *l)
+/* @of: whose limits they are; @between: what comes before the next one */
+static void print_shares(const json_t *l, const char *of, const char **between)
 {
 	static const char *const names[] = {"packets", "bytes", "connections"};
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(names); i++) {
+		const json_t *one = json_object_get(l, names[i]);
+
+		if (!one)
+			continue;
+		printf("%s %s%s %lld ms of %lld ms used%s", *between, of, names[i], number(one, "used_ms"),
+			number(one, "burst_ms"), json_is_true(json_object_get(one, "over")) ? ", over" : "");
+		*between = ";";
+	}
+}
+
+static void print_limits(const json_t *l)
+{
+	const json_t *protocol = json_object_get(l, "protocol");
+	const char *between = ":";
 
 	printf("  limits      %s", report_safe(l, "state"));
 	if (is(l, "state", "exempt"))
 		printf(": the allow list has its source");
 	else if (is(l, "state", "no place"))
 		printf(": the table of sources is full, so it is not limited");
-	for (size_t i = 0; i < PST_ARRAY_SIZE(names); i++) {
-		const json_t *one = json_object_get(l, names[i]);
-
-		if (one)
-			printf("%s %s %lld ms of %lld ms used%s", i ? ";" : ":", names[i],
-				number(one, "used_ms"), number(one, "burst_ms"),
-				json_is_true(json_object_get(one, "over")) ? ", over" : "");
-	}
+	else if (is(l, "state", "none"))
+		printf(": its protocol has none");
+	print_shares(l, "", &between);
+	print_shares(protocol, "its protocol's ", &between);
 	if (has(l, "dry"))
 		printf("%s", DRY);
-	if (has(l, "known"))
-		printf("%s", json_is_true(json_object_get(l, "known")) ? "" : " (a new source)");
+	if (has(l, "known") || has(protocol, "known"))
+		printf("%s", json_is_true(json_object_get(l, "known")) ||
+					     json_is_true(json_object_get(protocol, "known"))
+				     ? ""
+				     : " (a new source)");
 	putchar('\n');
 }
 

@@ -2,6 +2,7 @@
 #include "policyd/config.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "policyd/guard/guard.h"
 #include "policyd/guard/syn.h"
@@ -63,6 +64,26 @@ static const struct pst_conf_field drop_fields[] = {
 	{0},
 };
 
+/* Of a protocol. */
+#define PROTOCOL_LIMIT(name)                                                                                 \
+	static const struct pst_conf_field limit_##name##_fields[] = {                                       \
+		{.key = "packets",                                                                           \
+			.type = PST_CONF_U64,                                                                \
+			.offset = offsetof(struct config, limit_##name.packets),                             \
+			.help = "packets a second",                                                          \
+			.max = SECOND_NS},                                                                   \
+		{.key = "bytes",                                                                             \
+			.type = PST_CONF_SIZE,                                                               \
+			.offset = offsetof(struct config, limit_##name.bytes),                               \
+			.help = "bytes a second",                                                            \
+			.max = 1ull << 40},                                                                  \
+		{0},                                                                                         \
+	}
+PROTOCOL_LIMIT(tcp);
+PROTOCOL_LIMIT(udp);
+PROTOCOL_LIMIT(icmp);
+PROTOCOL_LIMIT(other);
+
 static const struct pst_conf_field limit_fields[] = {
 	{.key = "packets",
 		.type = PST_CONF_U64,
@@ -79,6 +100,19 @@ static const struct pst_conf_field limit_fields[] = {
 		.offset = offsetof(struct config, limit_connections),
 		.help = "TCP connections that it begins a second",
 		.max = SECOND_NS},
+	{.key = "tcp",
+		.type = PST_CONF_SECTION,
+		.help = "of TCP alone, beside those of all",
+		.section = limit_tcp_fields},
+	{.key = "udp", .type = PST_CONF_SECTION, .help = "of UDP alone", .section = limit_udp_fields},
+	{.key = "icmp",
+		.type = PST_CONF_SECTION,
+		.help = "of ICMP and ICMPv6 alone",
+		.section = limit_icmp_fields},
+	{.key = "other",
+		.type = PST_CONF_SECTION,
+		.help = "of all other protocols together",
+		.section = limit_other_fields},
 	{.key = "burst",
 		.type = PST_CONF_TIME,
 		.offset = offsetof(struct config, limit_burst_ns),
@@ -170,6 +204,14 @@ static const struct pst_conf_field offenders_fields[] = {
 	{0},
 };
 
+static const struct pst_conf_field scrub_fields[] = {
+	{.key = "interface",
+		.type = PST_CONF_STR,
+		.offset = offsetof(struct config, scrub_interface),
+		.help = "its name, in policyd's network namespace (default: none)"},
+	{0},
+};
+
 static const struct pst_conf_field ddos_fields[] = {
 	{.key = "lists",
 		.type = PST_CONF_ENUM,
@@ -199,6 +241,10 @@ static const struct pst_conf_field ddos_fields[] = {
 		.type = PST_CONF_SECTION,
 		.help = "who goes on to send what is dropped is blocked for a time, in the kernel",
 		.section = offenders_fields},
+	{.key = "scrub",
+		.type = PST_CONF_SECTION,
+		.help = "where what signatures and limits drop is sent instead",
+		.section = scrub_fields},
 	{.key = "detect",
 		.type = PST_CONF_SECTION,
 		.help = "events ddos_detected and ddos_ended",
@@ -301,12 +347,23 @@ static char *firewall_path(const struct config *config)
 }
 
 /* Rate in units a second, one unit's time at least a nanosecond. */
-static void limit(struct pst_guard_limits *l, enum pst_limit which, uint64_t rate, uint64_t burst_ns)
+static void limit(struct pst_rates *r, enum pst_limit which, uint64_t rate, uint64_t burst_ns)
 {
 	if (!rate)
 		return;
-	l->cost_ns[which] = (uint32_t)PST_MIN(PST_MAX(SECOND_NS / rate, 1), (uint64_t)UINT32_MAX);
-	l->ahead_us[which] = (uint32_t)PST_MIN(burst_ns / 1000, (uint64_t)UINT32_MAX);
+	r->cost_ns[which] = (uint32_t)PST_MIN(PST_MAX(SECOND_NS / rate, 1), (uint64_t)UINT32_MAX);
+	r->ahead_us[which] = (uint32_t)PST_MIN(burst_ns / 1000, (uint64_t)UINT32_MAX);
+}
+
+/* The unit of bytes is KiB. */
+static struct pst_rates rates_of(uint64_t packets, uint64_t bytes, uint64_t connections, uint64_t burst_ns)
+{
+	struct pst_rates r = {0};
+
+	limit(&r, PST_LIMIT_PACKETS, packets, burst_ns);
+	limit(&r, PST_LIMIT_BYTES, bytes ? PST_MAX(bytes >> 10, 1) : 0, burst_ns);
+	limit(&r, PST_LIMIT_CONNECTIONS, connections, burst_ns);
+	return r;
 }
 
 static void syn_limit(struct pst_guard_limits *l, const struct config *c)
@@ -339,6 +396,7 @@ static struct ddos_config ddos_of(const struct config *c)
 		.flags = (enum ddos_action)c->ddos_flags,
 		.amplification = (enum ddos_action)c->ddos_amplification,
 		.offenders = offenders_of(c),
+		.scrub = c->scrub_interface && *c->scrub_interface ? c->scrub_interface : NULL,
 		.signatures = signatures_path(c),
 		.signatures_named = c->ddos_signatures,
 		.detect_packets = c->detect_packets,
@@ -347,13 +405,25 @@ static struct ddos_config ddos_of(const struct config *c)
 
 static struct pst_guard_limits limits_of(const struct config *c)
 {
+	const struct pst_rates all =
+		rates_of(c->limit_packets, c->limit_bytes, c->limit_connections, c->limit_burst_ns);
 	struct pst_guard_limits l = {0};
 
-	limit(&l, PST_LIMIT_PACKETS, c->limit_packets, c->limit_burst_ns);
-	limit(&l, PST_LIMIT_BYTES, c->limit_bytes ? PST_MAX(c->limit_bytes >> 10, 1) : 0, c->limit_burst_ns);
-	limit(&l, PST_LIMIT_CONNECTIONS, c->limit_connections, c->limit_burst_ns);
+	memcpy(l.cost_ns, all.cost_ns, sizeof(l.cost_ns));
+	memcpy(l.ahead_us, all.ahead_us, sizeof(l.ahead_us));
 	syn_limit(&l, c);
 	return l;
+}
+
+static void limits_by_protocol(const struct config *c, struct pst_rates ret[PST_SIG_PROTOCOLS])
+{
+	const struct protocol_limit *const limits[PST_SIG_PROTOCOLS] = {[PST_SIG_TCP] = &c->limit_tcp,
+		[PST_SIG_UDP] = &c->limit_udp,
+		[PST_SIG_ICMP] = &c->limit_icmp,
+		[PST_SIG_OTHER] = &c->limit_other};
+
+	for (unsigned p = 0; p < PST_SIG_PROTOCOLS; p++)
+		ret[p] = rates_of(limits[p]->packets, limits[p]->bytes, 0, c->limit_burst_ns);
 }
 
 static struct drops_config drop_of(const struct config *c)
@@ -396,6 +466,7 @@ void config_guard(const struct config *config, struct guard_config *ret_guard)
 		.syn_ports = &config->syn_ports,
 		.ddos = ddos_of(config),
 	};
+	limits_by_protocol(config, ret_guard->by_protocol);
 }
 
 const struct pst_strs *config_firewall_file(const struct config *config)

@@ -13,6 +13,9 @@ struct config {
 	bool drop_truncated, drop_malformed, drop_no_ip; /* packets that no rule is asked about */
 	struct drops_config drop_by;                     /* of which by interface */
 	uint64_t limit_packets, limit_bytes, limit_connections; /* of a source, a second; 0: no limit */
+	struct protocol_limit {
+		uint64_t packets, bytes;
+	} limit_tcp, limit_udp, limit_icmp, limit_other; /* likewise, of one protocol */
 	uint64_t limit_burst_ns;
 	uint64_t syn_rate, syn_burst_ns, syn_mss; /* of all sources together; 0: no limit */
 	bool syn_cookies;
@@ -20,6 +23,7 @@ struct config {
 	int ddos_lists, ddos_limits; /* 0: count, 1: drop */
 	char *ddos_signatures;       /* their file */
 	int ddos_amplification;      /* enum ddos_action */
+	char *scrub_interface;
 	uint64_t offenders_after, offenders_within_ns, offenders_for_ns;
 	bool offenders_forgeable;
 	int offenders_action; /* 0: count, 1: drop */

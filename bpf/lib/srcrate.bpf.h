@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a source may send (struct pst_guard_limits). A source has a moment for each limit up to which it has
- * used its share; each packet moves it on. One whose moments have all passed is like one that nobody knows,
+ * What a source may send (struct pst_rates), of all protocols together and of each. A source has a moment for
+ * each limit up to which it has used its share; each packet moves it on. Its share of a protocol has a key,
+ * and so a place, of its own. One whose moments have all passed is like one that nobody knows,
  * so its place is free for others: forged sources hold places only as long as what they sent takes, and who
  * finds none is not limited.
  *
@@ -11,6 +12,7 @@
 #ifndef PST_SRCRATE_BPF_H
 #define PST_SRCRATE_BPF_H
 
+#include "bpf/lib/sigs.bpf.h"
 #include "bpf/lib/trial.bpf.h"
 
 #define SRCRATE_SETS 65536
@@ -89,9 +91,9 @@ static __always_inline struct srcrate_source *srcrate_find(__u64 key, __u64 now)
 }
 
 static __always_inline __u64 srcrate_cost(
-	const struct guard_packet *pkt, const struct pst_guard_limits *limits, enum pst_limit which)
+	const struct guard_packet *pkt, const struct pst_rates *rates, enum pst_limit which)
 {
-	__u64 cost = PST_READ(limits->cost_ns[which]);
+	__u64 cost = PST_READ(rates->cost_ns[which]);
 
 	if (which == PST_LIMIT_PACKETS)
 		return cost * pkt->packets;
@@ -100,93 +102,162 @@ static __always_inline __u64 srcrate_cost(
 	return pkt->key.protocol == IPPROTO_TCP && (pkt->p.tcp_flags & 0x12) == 0x02 ? cost : 0;
 }
 
-/* A trial moves a copy on. */
+/* Places in pst_guard_why.share. */
+enum srcrate_share {
+	SRCRATE_ALL = 0,
+	SRCRATE_PROTOCOL,
+};
+
+/* A trial moves a copy on. @share is a constant. */
 static __always_inline struct srcrate_source *srcrate_trial(const struct guard_packet *pkt,
-	const struct srcrate_source *s, __u64 key, const struct pst_guard_limits *limits)
+	const struct srcrate_source *s, __u64 key, const struct pst_rates *rates, enum srcrate_share share)
 {
 	struct pst_guard_why *why = guard_why_entry();
+	struct pst_guard_why_share *note;
 	struct srcrate_source *copy;
 	__u32 i;
 
 	if (!why)
 		return NULL;
-	why->limits = *limits;
-	why->source = !s                        ? PST_GUARD_SOURCE_FULL
-		      : PST_READ(s->key) == key ? PST_GUARD_SOURCE_KNOWN
-						: PST_GUARD_SOURCE_NEW;
+	note = &why->share[share];
+	note->rates = *rates;
+	note->source = !s                        ? PST_GUARD_SOURCE_FULL
+		       : PST_READ(s->key) == key ? PST_GUARD_SOURCE_KNOWN
+						 : PST_GUARD_SOURCE_NEW;
 	PST_SLOTS_UNROLL
 	for (i = 0; i < PST_LIMITS; i++)
-		why->cost[i] = srcrate_cost(pkt, limits, i);
+		note->cost[i] = srcrate_cost(pkt, rates, i);
 	if (!s)
 		return NULL;
-	copy = (struct srcrate_source *)why->moved;
+	copy = (struct srcrate_source *)note->moved;
 	copy->key = key;
 	PST_SLOTS_UNROLL
 	for (i = 0; i < PST_LIMITS; i++)
-		why->until[i] = copy->until[i] = PST_READ(s->until[i]);
+		note->until[i] = copy->until[i] = PST_READ(s->until[i]);
 	return copy;
 }
 
-/* The packet's source, in a place of its own; NULL: there is none. */
-static __always_inline struct srcrate_source *srcrate_take(
-	const struct guard_packet *pkt, const struct pst_guard_limits *limits, __u64 now)
+/* In a place of its own; NULL: there is none. */
+static __always_inline struct srcrate_source *srcrate_take(const struct guard_packet *pkt, __u64 key,
+	const struct pst_rates *rates, enum srcrate_share share, __u64 now)
 {
-	__u64 key = srcrate_key(&pkt->key);
 	struct srcrate_source *s = srcrate_find(key, now);
 
+	if (!s)
+		guard_count_reason(PST_GUARD_RATE_FULL, pkt);
 	if (guard_is_trial(pkt))
-		return srcrate_trial(pkt, s, key, limits);
+		return srcrate_trial(pkt, s, key, rates, share);
 	if (s && PST_READ(s->key) != key)
 		PST_WRITE(s->key, key);
 	return s;
 }
 
-static __always_inline bool srcrate_is_over(const struct srcrate_source *s,
-	const struct pst_guard_limits *limits, enum pst_limit which, __u64 now)
+static __always_inline bool srcrate_is_over(const struct guard_packet *pkt, const struct srcrate_source *s,
+	const struct pst_rates *rates, __u64 now)
 {
-	return PST_READ(s->until[which]) > now + PST_READ(limits->ahead_us[which]) * 1000ULL;
+	__u32 i;
+
+	PST_SLOTS_UNROLL
+	for (i = 0; i < PST_LIMITS; i++)
+		if (srcrate_cost(pkt, rates, i) &&
+			PST_READ(s->until[i]) > now + PST_READ(rates->ahead_us[i]) * 1000ULL)
+			return true;
+	return false;
 }
 
 static __always_inline void srcrate_charge(
-	struct srcrate_source *s, enum pst_limit which, __u64 cost, __u64 now)
+	const struct guard_packet *pkt, struct srcrate_source *s, const struct pst_rates *rates, __u64 now)
 {
-	if (!cost)
-		return;
-	if (PST_READ(s->until[which]) < now)
-		PST_WRITE(s->until[which], now + cost);
-	else
-		__sync_fetch_and_add(&s->until[which], cost);
+	__u64 cost;
+	__u32 i;
+
+	PST_SLOTS_UNROLL
+	for (i = 0; i < PST_LIMITS; i++) {
+		cost = srcrate_cost(pkt, rates, i);
+		if (!cost)
+			continue;
+		if (PST_READ(s->until[i]) < now)
+			PST_WRITE(s->until[i], now + cost);
+		else
+			__sync_fetch_and_add(&s->until[i], cost);
+	}
 }
 
-/* What is dropped takes nothing of its source's share. */
+static_assert(__builtin_offsetof(struct pst_guard_limits, cost_ns) ==
+			      __builtin_offsetof(struct pst_rates, cost_ns) &&
+		      __builtin_offsetof(struct pst_guard_limits, ahead_us) ==
+			      __builtin_offsetof(struct pst_rates, ahead_us),
+	"the limits begin with their rates");
+
+/* Of all protocols together. What is dropped takes nothing of its source's share. */
 __noinline int guard_over_limit(void)
 {
 	struct guard_packet *pkt = guard_packet();
-	const struct pst_guard_limits *limits;
+	const struct pst_rates *rates;
 	const struct pst_guard *g;
-	__u64 cost[PST_LIMITS], now;
 	struct srcrate_source *s;
-	__u32 zero = 0, i;
+	__u32 zero = 0;
+	__u64 now;
 
 	g = bpf_map_lookup_elem(&guard, &zero);
 	if (!pkt || !g)
 		return false;
-	limits = &g->limits;
+	rates = (const struct pst_rates *)&g->limits;
 	now = guard_now_ns(pkt);
-	s = srcrate_take(pkt, limits, now);
-	if (!s) {
-		guard_count_reason(PST_GUARD_RATE_FULL, pkt);
+	s = srcrate_take(pkt, srcrate_key(&pkt->key), rates, SRCRATE_ALL, now);
+	if (!s)
 		return false;
-	}
-	PST_SLOTS_UNROLL
-	for (i = 0; i < PST_LIMITS; i++) {
-		cost[i] = srcrate_cost(pkt, limits, i);
-		if (cost[i] && srcrate_is_over(s, limits, i, now))
-			return true;
-	}
-	PST_SLOTS_UNROLL
-	for (i = 0; i < PST_LIMITS; i++)
-		srcrate_charge(s, i, cost[i], now);
+	if (srcrate_is_over(pkt, s, rates, now))
+		return true;
+	srcrate_charge(pkt, s, rates, now);
+	return false;
+}
+
+/* Multiplied, as the lower half of an IPv6 network's key is anything. */
+static __always_inline __u64 srcrate_protocol_key(const struct pst_flow_key *k, __u64 protocol)
+{
+	return srcrate_key(k) ^ (protocol + 1) * 0x9e3779b97f4a7c15ULL;
+}
+
+/* Of its protocol: is it over, or else, with @charge, that it was let through. */
+__noinline int guard_protocol_limit(__u32 charge)
+{
+	struct guard_packet *pkt = guard_packet();
+	const struct pst_rates *rates;
+	const struct pst_guard *g;
+	struct srcrate_source *s;
+	__u64 now, protocol;
+	__u32 zero = 0;
+
+	g = bpf_map_lookup_elem(&guard, &zero);
+	if (!pkt || !g || (charge && guard_is_trial(pkt)))
+		return false;
+	protocol = sig_protocol(pkt->key.protocol);
+	pst_keep(protocol);
+	if (protocol >= PST_SIG_PROTOCOLS)
+		return false;
+	rates = &g->by_protocol[protocol];
+	if (!(PST_READ(rates->cost_ns[0]) | PST_READ(rates->cost_ns[1]) | PST_READ(rates->cost_ns[2])))
+		return false;
+	now = guard_now_ns(pkt);
+	s = srcrate_take(pkt, srcrate_protocol_key(&pkt->key, protocol), rates, SRCRATE_PROTOCOL, now);
+	if (!s)
+		return false;
+	if (!charge)
+		return srcrate_is_over(pkt, s, rates, now);
+	srcrate_charge(pkt, s, rates, now);
+	return false;
+}
+
+/* Both, before either is charged. */
+static __always_inline bool guard_over_limits(const struct guard_packet *pkt)
+{
+	if (pkt->flags & PST_GUARD_BY_PROTOCOL && guard_protocol_limit(false))
+		return true;
+	if (pkt->flags & PST_GUARD_LIMITS && guard_over_limit())
+		return true;
+	if (pkt->flags & PST_GUARD_BY_PROTOCOL)
+		guard_protocol_limit(true);
 	return false;
 }
 

@@ -21,6 +21,7 @@ struct ddos_config {
 	struct offenders_config offenders;
 	const char *signatures;  /* their file; NULL: none */
 	bool signatures_named;   /* then it must be there */
+	const char *scrub;       /* interface for what signatures and limits drop; NULL: none */
 	uint64_t detect_packets; /* a second: a flood; 0: nobody looks */
 	uint64_t quiet_ns;       /* below half of it for so long: it has ended */
 };

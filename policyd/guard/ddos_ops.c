@@ -77,12 +77,25 @@ static void put_steps(struct pst_buf *out, const struct guard *g)
 	put_step(out, g, PST_GUARD_BAD_FLAGS, PST_GUARD_DRY_BAD_FLAGS, c->flags);
 	put_step(out, g, PST_GUARD_SIGNATURE, PST_GUARD_DRY_SIGNATURE, of_signatures(g));
 	put_step(out, g, PST_GUARD_RATE, PST_GUARD_DRY_RATE,
-		guard_has_limits(&g->config.limits) ? c->limits : DDOS_OFF);
+		guard_has_limits(&g->config) ? c->limits : DDOS_OFF);
+}
+
+/* The interface is "" when there is to be none, its number 0 while there is none. */
+static void put_scrub(struct pst_buf *out, const struct guard *g)
+{
+	struct pst_guard_count c = guard_count_reason(&g->tables, PST_GUARD_SCRUBBED);
+
+	pst_mp_str(out, "scrub");
+	pst_mp_array(out, 4);
+	pst_mp_str(out, g->config.ddos.scrub ? g->config.ddos.scrub : "");
+	pst_mp_uint(out, g->scrub_ifindex);
+	pst_mp_uint(out, c.packets);
+	pst_mp_uint(out, c.bytes);
 }
 
 /* {} -> {not_enforced, guarded, state, error, steps: [[name, action, packets, bytes, dry packets, dry
- * bytes]], signatures:
- * [[name, action, packets, bytes, counter]]} */
+ * bytes]], signatures: [[name, action, packets, bytes, counter]], scrub: [interface, its number, packets,
+ * bytes]} */
 int guard_on_ddos(void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size)
 {
 	const struct guard *g = arg;
@@ -90,7 +103,7 @@ int guard_on_ddos(void *arg, const msgpack_object *request, struct pst_buf *repl
 	(void)request;
 	(void)error;
 	(void)size;
-	pst_mp_map(reply, 6);
+	pst_mp_map(reply, 7);
 	guard_put_idle(reply, &g->tables);
 	pst_mp_str(reply, "guarded");
 	pst_mp_bool(reply, guard_tables_mapped(&g->tables));
@@ -98,5 +111,6 @@ int guard_on_ddos(void *arg, const msgpack_object *request, struct pst_buf *repl
 	put_text(reply, "error", g->signatures_error ? g->signatures_error : "");
 	put_steps(reply, g);
 	put_signatures(reply, g);
+	put_scrub(reply, g);
 	return 0;
 }

@@ -46,19 +46,31 @@ static uint64_t tracking(struct guard *g, uint64_t flags, uint64_t now_ns)
 	return PST_GUARD_CT | (now_ns < g->loose_until_ns ? PST_GUARD_CT_LOOSE : 0);
 }
 
-bool guard_has_limits(const struct pst_guard_limits *limits)
+static bool limits_all(const struct guard_config *c)
 {
-	for (unsigned i = 0; i < PST_LIMITS; i++)
-		if (limits->cost_ns[i])
-			return true;
+	return c->limits.cost_ns[PST_LIMIT_PACKETS] || c->limits.cost_ns[PST_LIMIT_BYTES] ||
+	       c->limits.cost_ns[PST_LIMIT_CONNECTIONS];
+}
+
+static bool limits_protocols(const struct guard_config *c)
+{
+	for (unsigned p = 0; p < PST_SIG_PROTOCOLS; p++)
+		for (unsigned i = 0; i < PST_LIMITS; i++)
+			if (c->by_protocol[p].cost_ns[i])
+				return true;
 	return false;
+}
+
+bool guard_has_limits(const struct guard_config *c)
+{
+	return limits_all(c) || limits_protocols(c);
 }
 
 /* What cannot be read could be what a list or a limit is there for. */
 static bool judges(const struct guard *g)
 {
 	return guard_generation(&g->tables.firewall) || guard_generation(&g->tables.lists) ||
-	       guard_has_limits(&g->config.limits) || g->config.limits.syn_cost_ns ||
+	       guard_has_limits(&g->config) || g->config.limits.syn_cost_ns ||
 	       g->config.ddos.flags == DDOS_DROP || guard_generation(&g->tables.signatures);
 }
 
@@ -70,6 +82,8 @@ static void set_limits(const struct guard *g, struct pst_guard *word)
 	limits.sample_mask = tops_mask(g->config.ddos.detect_packets);
 	if (memcmp(&word->limits, &limits, sizeof(limits)) != 0)
 		word->limits = limits;
+	if (memcmp(word->by_protocol, g->config.by_protocol, sizeof(word->by_protocol)) != 0)
+		memcpy(word->by_protocol, g->config.by_protocol, sizeof(word->by_protocol));
 }
 
 static void set_bad_flags(const struct guard *g, struct pst_guard *word)
@@ -78,6 +92,24 @@ static void set_bad_flags(const struct guard *g, struct pst_guard *word)
 
 	if (word->bad_flags != bad)
 		__atomic_store_n(&word->bad_flags, bad, __ATOMIC_RELAXED);
+}
+
+/* Made anew it has another number; while it is not there, its packets are dropped as ever. */
+static uint64_t scrub(struct guard *g, struct pst_guard *word)
+{
+	const char *name = g->config.ddos.scrub;
+	uint32_t index = name ? ifnames_index(name, &g->firewall.ifnames) : 0;
+
+	if (name && !index && !g->scrub_told)
+		pst_warn(
+			"there is no scrubbing interface: what would go there is dropped interface=%s", name);
+	if (index && index != g->scrub_ifindex)
+		pst_info("what signatures and limits drop is sent to interface=%s ifindex=%u", name, index);
+	g->scrub_told = name && !index;
+	g->scrub_ifindex = index;
+	if (word->scrub_ifindex != index)
+		__atomic_store_n(&word->scrub_ifindex, index, __ATOMIC_RELAXED);
+	return index ? PST_GUARD_SCRUB : 0;
 }
 
 void guard_flags_set(struct guard *g, uint64_t now_ns)
@@ -95,9 +127,10 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 		flags |= g->config.drop.all & DROP_FLAGS;
 	if (drops_set(&g->config.drop, &g->firewall.ifnames, &word->ifaces, judges(g)))
 		flags |= PST_GUARD_DROP_IFACES;
-	if (guard_has_limits(&g->config.limits))
-		flags |= PST_GUARD_LIMITS;
+	flags |= (limits_all(&g->config) ? PST_GUARD_LIMITS : 0u) |
+		 (limits_protocols(&g->config) ? PST_GUARD_BY_PROTOCOL : 0u);
 	set_limits(g, word);
+	flags |= scrub(g, word);
 	flags |= syn_flags(&g->syn, &g->config, word);
 	if (flags != before)
 		__atomic_store_n(&word->flags, flags, __ATOMIC_RELEASE);

@@ -14,6 +14,7 @@ struct guard;
  * be, name a connection's state. To be called before a switch, after it, and now and then.
  */
 void guard_flags_set(struct guard *guard, uint64_t now_ns);
-bool guard_has_limits(const struct pst_guard_limits *limits);
+struct guard_config;
+bool guard_has_limits(const struct guard_config *config);
 
 #endif

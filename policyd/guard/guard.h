@@ -18,6 +18,7 @@ struct guard_config {
 	struct lists_config lists;
 	struct drops_config drop;       /* while a firewall, a list or a step is in force */
 	struct pst_guard_limits limits; /* all 0: none */
+	struct pst_rates by_protocol[PST_SIG_PROTOCOLS];
 	bool syn_cookies;
 	const struct pst_strs *syn_ports; /* good ones (syn_ports_parse()); none: where somebody listens */
 	struct ddos_config ddos;

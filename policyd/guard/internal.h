@@ -30,6 +30,8 @@ struct guard {
 	struct signatures signatures;
 	struct detect detect;
 	struct tops tops;
+	uint32_t scrub_ifindex;                                /* 0: there is none now */
+	bool scrub_told;                                       /* that there is none */
 	struct guard_totals totals;                            /* of the tables, for status */
 	char *firewall_error, *lists_error, *signatures_error; /* of the last reload; NULL: good */
 	char *fds_path, *report_path;                          /* the loader's */

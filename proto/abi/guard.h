@@ -42,14 +42,29 @@ enum pst_limit {
 
 #define PST_SRC_WAYS 2 /* sources in a set of `src_rates` */
 
+/* Where protocols are told apart. */
+enum pst_sig_protocol {
+	PST_SIG_TCP = 0,
+	PST_SIG_UDP,
+	PST_SIG_ICMP /* and ICMPv6 */,
+	PST_SIG_OTHER,
+	PST_SIG_PROTOCOLS
+};
+
 /*
  * What one source may send: an IPv4 address, or 64 bits of an IPv6 address. Each packet, KiB and connection
  * takes its time (a second divided by the rate), and a source may be so far ahead of the clock. The clock
  * goes in jiffies, so less than 20 ms ahead is too little.
  */
-struct pst_guard_limits {
+struct pst_rates {
 	__u32 cost_ns[PST_LIMITS];  /* 0: no limit */
 	__u32 ahead_us[PST_LIMITS]; /* the burst */
+};
+
+struct pst_guard_limits {
+	/* as struct pst_rates: of all protocols together */
+	__u32 cost_ns[PST_LIMITS];
+	__u32 ahead_us[PST_LIMITS];
 	/* likewise of the SYNs of all sources together */
 	__u32 syn_cost_ns;
 	__u32 syn_ahead_us;
@@ -98,10 +113,14 @@ struct pst_guard {
 	struct pst_guard_limits limits;
 	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
 						*/
+	struct pst_rates by_protocol[PST_SIG_PROTOCOLS]; /* limits of one source, by enum pst_sig_protocol */
+	__u32 scrub_ifindex; /* with PST_GUARD_SCRUB: where what signatures and limits drop goes; 0: nowhere
+			      */
+	__u32 pad[7];
 	struct pst_guard_ifaces ifaces;
 };
 static_assert(
-	sizeof(struct pst_guard) == 128 + 8 * PST_GUARD_PORT_WORDS + sizeof(struct pst_guard_ifaces), "abi");
+	sizeof(struct pst_guard) == 256 + 8 * PST_GUARD_PORT_WORDS + sizeof(struct pst_guard_ifaces), "abi");
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
 #define PST_GUARD_AT_XDP          2 /* on some interface: no mark is set there, no reject answered */
@@ -122,9 +141,11 @@ static_assert(
 #define PST_GUARD_SYN_PORTS     (1 << 18) /* those to `syn_ports`, whoever listens */
 #define PST_GUARD_DROP_IFACES   (1 << 19) /* some interfaces have their own PST_GUARD_DROP_* */
 
-#define PST_GUARD_OFFENDERS (1 << 24) /* who goes on to send what is dropped is blocked for a time */
-#define PST_GUARD_FORGEABLE (1 << 25) /* whether or not its address is shown to be its own */
-#define PST_GUARD_SAMPLES   (1 << 26) /* of what steps against floods take, for policyd */
+#define PST_GUARD_OFFENDERS   (1 << 24) /* who goes on to send what is dropped is blocked for a time */
+#define PST_GUARD_FORGEABLE   (1 << 25) /* whether or not its address is shown to be its own */
+#define PST_GUARD_SAMPLES     (1 << 26) /* of what steps against floods take, for policyd */
+#define PST_GUARD_BY_PROTOCOL (1 << 27) /* `by_protocol` is looked at */
+#define PST_GUARD_SCRUB       (1 << 28) /* `scrub_ifindex` is looked at */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 
@@ -173,6 +194,7 @@ enum pst_guard_event {
 	PST_GUARD_DRY_OFFENDER,
 	PST_GUARD_OFFENDER_BLOCKED, /* a source was blocked */
 	PST_GUARD_OFFENDER_FULL,    /* no place for a source: its packet was not counted against it */
+	PST_GUARD_SCRUBBED,         /* dropped, and sent to the scrubbing interface instead */
 	PST_GUARD_UNANSWERED,       /* rejected and not answered: at XDP, above the rate, what may not be */
 	PST_GUARD_LOG_HELD,         /* not logged: its rule was above its rate of records */
 	PST_GUARD_UNMARKED,         /* passed without the mark that a rule gives it */
@@ -315,14 +337,6 @@ static_assert(sizeof(struct pst_sig) == 64, "abi");
 #define PST_SIG_BYTES   16
 
 #define PST_SIG_PORTS 128 /* words by port: its lower bits say which */
-
-enum pst_sig_protocol {
-	PST_SIG_TCP = 0,
-	PST_SIG_UDP,
-	PST_SIG_ICMP /* and ICMPv6 */,
-	PST_SIG_OTHER,
-	PST_SIG_PROTOCOLS
-};
 
 /* A half. */
 struct pst_sigs {
@@ -566,6 +580,16 @@ enum pst_guard_why_syn {
 	PST_GUARD_WHY_SYN_OVER,
 };
 
+/* What its source has used of a limit. */
+struct pst_guard_why_share {
+	__u32 source; /* enum pst_guard_why_source */
+	__u32 pad;
+	__u64 until[PST_LIMITS];     /* up to when it has */
+	__u64 cost[PST_LIMITS];      /* of this packet, in ns */
+	__u64 moved[1 + PST_LIMITS]; /* the copy that is moved on */
+	struct pst_rates rates;
+};
+
 struct pst_guard_why {
 	/* the loader's */
 	__u32 armed;
@@ -580,14 +604,8 @@ struct pst_guard_why {
 	struct pst_flow_key key; /* what the parser read; family 0: no IP */
 	__u32 tcp_flags;
 	__u32 later_fragment;
-	struct pst_block_hit hit; /* the source's */
-	/* limits */
-	__u32 source; /* enum pst_guard_why_source */
-	__u32 pad;
-	__u64 until[PST_LIMITS]; /* up to when the source has used its share */
-	__u64 cost[PST_LIMITS];  /* of this packet, in ns */
-	struct pst_guard_limits limits;
-	__u64 moved[1 + PST_LIMITS]; /* the copy that is moved on */
+	struct pst_block_hit hit;            /* the source's */
+	struct pst_guard_why_share share[2]; /* of all protocols together, of its own */
 	/* connections */
 	__u32 ct_state;            /* enum pst_ct_state */
 	__u32 ct_found;            /* bit 0: in `ct`, bit 1: in `ct_new` */

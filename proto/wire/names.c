@@ -281,6 +281,7 @@ const char *pst_guard_event_name(unsigned event)
 		[PST_GUARD_UNANSWERED - PST_GUARD_CT_BEGUN] = "unanswered",
 		[PST_GUARD_LOG_HELD - PST_GUARD_CT_BEGUN] = "log_held",
 		[PST_GUARD_UNMARKED - PST_GUARD_CT_BEGUN] = "unmarked",
+		[PST_GUARD_SCRUBBED - PST_GUARD_CT_BEGUN] = "scrubbed",
 	};
 
 	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_EVENTS - PST_GUARD_CT_BEGUN, "each has a name");

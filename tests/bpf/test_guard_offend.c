@@ -567,6 +567,56 @@ static void samples_of_steps(void **state)
 	}
 }
 
+/* ---- scrubbing ---- */
+
+#define REDIRECT (at_tc ? 7 : 4) /* TC_ACT_REDIRECT, XDP_REDIRECT */
+
+static void expect_scrubbed(const struct flow *f, uint8_t flags, bool to, enum pst_guard_reason why)
+{
+	const struct bpf_program *prog = at_tc ? skel->progs.guard_tc : skel->progs.guard_xdp;
+	uint64_t before = event(PST_GUARD_SCRUBBED).packets, dropped = reason(why).packets;
+	struct packet p;
+
+	flow_packet(&p, f, &(struct segment){.flags = flags, .bytes = 20});
+	assert_int_equal(run_prog(prog, p.bytes, p.len), to ? REDIRECT : at_tc ? TC_SHOT : DROP);
+	assert_int_equal(event(PST_GUARD_SCRUBBED).packets, before + to);
+	assert_int_equal(reason(why).packets, dropped + 1);
+}
+
+/* What signatures and limits drop, and nothing else; never to where it came from; without an interface it is
+ * dropped. */
+static void scrubbed(void **state)
+{
+	(void)state;
+	for (int form = 0; form < 4; form++) {
+		struct flow udp = from(form, 1), tcp = udp;
+
+		begin(NULL);
+		tcp.protocol = 6;
+		control->bad_flags = 1ull << (SYN | FIN);
+		control->flags = PST_GUARD_SCRUB | PST_GUARD_LIMITS;
+		control->scrub_ifindex = 4711;
+		expect_scrubbed(&udp, 0, true, PST_GUARD_SIGNATURE);
+		expect_scrubbed(&tcp, SYN | FIN, false, PST_GUARD_BAD_FLAGS);
+		limit_packets();
+		expect_flow(&tcp, &(struct segment){.flags = SYN}, PASS, PST_GUARD_PASSED);
+		expect_scrubbed(&tcp, SYN, true, PST_GUARD_RATE);
+		force_lists("", "10.0.0.1\n2001:db8::1\n");
+		expect_scrubbed(&udp, 0, false, PST_GUARD_BLOCKED);
+		control->block_generation = 0;
+		control->scrub_ifindex = 0;
+		expect_scrubbed(&udp, 0, false, PST_GUARD_SIGNATURE);
+		control->scrub_ifindex = 1; /* a test run comes in over the loopback interface */
+		expect_scrubbed(&udp, 0, false, PST_GUARD_SIGNATURE);
+		control->scrub_ifindex = UINT32_MAX;
+		expect_scrubbed(&udp, 0, false, PST_GUARD_SIGNATURE);
+		control->scrub_ifindex = 4711;
+		control->flags = 0;
+		expect_scrubbed(&udp, 0, false, PST_GUARD_SIGNATURE);
+	}
+	control->scrub_ifindex = 0;
+}
+
 static unsigned not_blocked[2];
 
 static void send_many(int cpu)
@@ -612,6 +662,7 @@ int main(void)
 		CASE(full_table),
 		CASE(any_word),
 		CASE(samples_of_steps),
+		CASE(scrubbed),
 		CASE(scribbles),
 	};
 	const struct CMUnitTest loads[] = {

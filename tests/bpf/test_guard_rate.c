@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The guard's limits of one source: packets, bytes and connections; who shares a limit and who has none; a
- * flood from forged sources beside real ones; two CPUs at once; limits that make no sense. Time is moved by
- * moving what the sources have used.
+ * The guard's limits of one source: packets, bytes and connections, of all protocols and of each; who shares
+ * a limit and who has none; a flood from forged sources beside real ones; two CPUs at once; limits that make
+ * no sense. Time is moved by moving what the sources have used.
  */
 #include "tests/bpf/ctrun.h"
 #include "proto/base/loop.h"
@@ -33,6 +33,8 @@ static int rate_setup(void **state)
 static void no_limits(void)
 {
 	memset(limits, 0, sizeof(*limits));
+	memset(control->by_protocol, 0, sizeof(control->by_protocol));
+	control->flags = PST_GUARD_LIMITS;
 	memset(sources, 0, n_sources * sizeof(*sources));
 }
 
@@ -221,6 +223,123 @@ static void forged_sources(void **state)
 	passes(passed, 0, 2);
 }
 
+/* ---- by protocol ---- */
+
+static void limit_protocol(
+	enum pst_sig_protocol protocol, enum pst_limit which, uint32_t cost_ms, uint32_t ahead)
+{
+	limited_ns = pst_now_mono_ns();
+	limited_ms = cost_ms;
+	control->by_protocol[protocol].cost_ns[which] = cost_ms * MS;
+	control->by_protocol[protocol].ahead_us[which] = ahead * cost_ms * 1000;
+	control->flags |= PST_GUARD_BY_PROTOCOL;
+}
+
+static const struct {
+	uint8_t protocol4, protocol6;
+	enum pst_sig_protocol which;
+} protocols[] = {{6, 6, PST_SIG_TCP}, {17, 17, PST_SIG_UDP}, {1, 58, PST_SIG_ICMP}, {47, 47, PST_SIG_OTHER}};
+
+static struct flow of_protocol(struct flow f, size_t i)
+{
+	f.protocol = f.ip6 ? protocols[i].protocol6 : protocols[i].protocol4;
+	return f;
+}
+
+/* Each has a share of its own; the others are not limited. */
+static void each_protocol(void **state)
+{
+	(void)state;
+	for (int ip6 = 0; ip6 < 2; ip6++)
+		for (size_t i = 0; i < PST_ARRAY_SIZE(protocols); i++) {
+			struct flow f = from(ip6, 1), other = from(ip6, 2);
+
+			no_limits();
+			control->flags = 0;
+			limit_protocol(protocols[i].which, PST_LIMIT_PACKETS, 1000, 10);
+			for (size_t k = 0; k < PST_ARRAY_SIZE(protocols); k++) {
+				struct flow one = of_protocol(f, k);
+
+				if (k == i)
+					passes(pass(&one, ACK, 0, 100), 10, 12);
+				else
+					assert_int_equal(pass(&one, ACK, 0, 100), 100);
+			}
+			other = of_protocol(other, i);
+			if (!ip6)
+				passes(pass(&other, ACK, 0, 100), 10, 12);
+			f = of_protocol(f, i);
+			later(3000);
+			passes(pass(&f, ACK, 0, 100), 3, 5);
+			control->flags = 0;
+			assert_int_equal(pass(&f, ACK, 0, 20), 20);
+		}
+}
+
+static void all_protocols_limited(void **state)
+{
+	struct flow f = from(false, 1);
+
+	(void)state;
+	no_limits();
+	control->flags = 0;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(protocols); i++)
+		limit_protocol(protocols[i].which, PST_LIMIT_PACKETS, 1000, 10 * (uint32_t)(i + 1));
+	for (size_t i = 0; i < PST_ARRAY_SIZE(protocols); i++) {
+		struct flow one = of_protocol(f, i);
+
+		passes(pass(&one, ACK, 0, 100), 10 * (unsigned)(i + 1), 10 * (unsigned)(i + 1) + 2);
+	}
+}
+
+static void bytes_of_a_protocol(void **state)
+{
+	struct flow f = from(false, 1);
+
+	(void)state;
+	no_limits();
+	control->flags = 0;
+	limit_protocol(PST_SIG_TCP, PST_LIMIT_BYTES, 1000, 10);
+	passes(pass(&f, ACK, 512 - 54, 100), 20, 23);
+}
+
+/* What its protocol's limit drops takes nothing of that of all, and what that drops nothing of its
+ * protocol's. */
+static void both_limits(void **state)
+{
+	struct flow udp = from(false, 1), tcp = from(false, 1);
+
+	(void)state;
+	udp.protocol = 17;
+	limit(PST_LIMIT_PACKETS, 1000, 50);
+	limit_protocol(PST_SIG_UDP, PST_LIMIT_PACKETS, 1000, 10);
+	passes(pass(&udp, 0, 0, 200), 10, 12);
+	passes(pass(&tcp, ACK, 0, 200), 37, 42);
+	limit(PST_LIMIT_PACKETS, 1000, 10);
+	limit_protocol(PST_SIG_UDP, PST_LIMIT_PACKETS, 1000, 30);
+	passes(pass(&udp, 0, 0, 200), 10, 12);
+	control->flags &= ~(uint64_t)PST_GUARD_LIMITS;
+	passes(pass(&udp, 0, 0, 200), 17, 22);
+}
+
+static void dry_protocol(void **state)
+{
+	uint64_t dry = reason((enum pst_guard_reason)PST_GUARD_DRY_RATE).packets;
+	struct flow udp = from(false, 1);
+
+	(void)state;
+	udp.protocol = 17;
+	no_limits();
+	control->flags = PST_GUARD_DRY_LIMITS;
+	limit_protocol(PST_SIG_UDP, PST_LIMIT_PACKETS, 1000, 10);
+	assert_int_equal(pass(&udp, 0, 0, 100), 100);
+	passes((unsigned)(100 - (reason((enum pst_guard_reason)PST_GUARD_DRY_RATE).packets - dry)), 10, 12);
+	force_lists("10.0.0.1\n", "");
+	control->flags &= ~(uint64_t)PST_GUARD_DRY_LIMITS;
+	assert_int_equal(pass(&udp, 0, 0, 100), 100);
+	control->block_generation = 0;
+}
+
 /* ---- a table of two places ---- */
 
 static void one_set(struct guard_bpf *s)
@@ -256,6 +375,9 @@ static void limits_that_make_no_sense(void **state)
 		int verdict;
 
 		bytes[rule_draw() % sizeof(*limits)] = (uint8_t)rule_draw();
+		((uint8_t *)control->by_protocol)[rule_draw() % sizeof(control->by_protocol)] =
+			(uint8_t)rule_draw();
+		control->flags = PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL;
 		verdict = send_in(&f, rule_chance(50) ? SYN : ACK, 500);
 		assert_true(verdict == PASS || verdict == DROP);
 	}
@@ -292,6 +414,11 @@ int main(void)
 		cmocka_unit_test(dropped_costs_nothing),
 		cmocka_unit_test(switched_off),
 		cmocka_unit_test(lists_come_first),
+		cmocka_unit_test(each_protocol),
+		cmocka_unit_test(all_protocols_limited),
+		cmocka_unit_test(bytes_of_a_protocol),
+		cmocka_unit_test(both_limits),
+		cmocka_unit_test(dry_protocol),
 	};
 	const struct CMUnitTest loads[] = {
 		cmocka_unit_test(forged_sources),

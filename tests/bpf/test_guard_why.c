@@ -189,19 +189,19 @@ static void check_limit(const struct packet *p, enum pst_limit which)
 {
 	struct pst_guard_why why = same(p);
 
-	assert_int_equal(why.source, PST_GUARD_SOURCE_NEW);
+	assert_int_equal(why.share[0].source, PST_GUARD_SOURCE_NEW);
 	why = same(p);
-	assert_int_equal(why.source, PST_GUARD_SOURCE_KNOWN);
+	assert_int_equal(why.share[0].source, PST_GUARD_SOURCE_KNOWN);
 	assert_int_equal(why.reason, PST_GUARD_PASSED);
-	assert_true(why.until[which] > why.now_ns);
+	assert_true(why.share[0].until[which] > why.now_ns);
 	for (int i = 0; i < 100 && run(p->bytes, p->len) == PASS; i++)
 		continue;
 	why = same(p);
 	assert_int_equal(why.reason, PST_GUARD_RATE);
-	assert_true(why.cost[which]);
-	assert_true(why.until[which] > why.now_ns + why.limits.ahead_us[which] * 1000ull);
+	assert_true(why.share[0].cost[which]);
+	assert_true(why.share[0].until[which] > why.now_ns + why.share[0].rates.ahead_us[which] * 1000ull);
 	for (int i = 0; i < PST_LIMITS; i++)
-		assert_true(i == (int)which || !why.cost[i]);
+		assert_true(i == (int)which || !why.share[0].cost[i]);
 }
 
 static void limits(void **state)
@@ -228,8 +228,47 @@ static void limits(void **state)
 		struct packet p;
 
 		flow_packet(&p, &f, &(struct segment){0});
-		assert_int_equal(same(&p).source, PST_GUARD_SOURCE_FULL);
+		assert_int_equal(same(&p).share[0].source, PST_GUARD_SOURCE_FULL);
 	}
+	memset(regions[0].now, 0, regions[0].bytes);
+	all_off();
+}
+
+/* Of its protocol, beside that of all: a share of its own. */
+static void limits_of_a_protocol(void **state)
+{
+	struct pst_guard_why why;
+	struct packet p;
+
+	(void)state;
+	all_off();
+	memset(regions[0].now, 0, regions[0].bytes);
+	memset(&control->limits, 0, sizeof(control->limits));
+	control->by_protocol[PST_SIG_UDP].cost_ns[PST_LIMIT_PACKETS] = 1000000000;
+	control->by_protocol[PST_SIG_UDP].ahead_us[PST_LIMIT_PACKETS] = 10000000;
+	for (int n = 0; n < 8; n++) {
+		struct flow f = {n & 1, n & 2, 17, 200 + (uint32_t)n, 5000, 80};
+
+		control->flags = PST_GUARD_BY_PROTOCOL | (n & 4 ? PST_GUARD_LIMITS : 0);
+		memset(regions[0].now, 0, regions[0].bytes);
+		flow_packet(&p, &f, &(struct segment){0});
+		assert_int_equal(same(&p).share[1].source, PST_GUARD_SOURCE_NEW);
+		why = same(&p);
+		assert_int_equal(why.share[1].source, PST_GUARD_SOURCE_KNOWN);
+		assert_int_equal(why.share[0].source, n & 4 ? PST_GUARD_SOURCE_KNOWN : PST_GUARD_SOURCE_NONE);
+		assert_true(why.share[1].until[PST_LIMIT_PACKETS] > why.now_ns);
+		for (int i = 0; i < 100 && run(p.bytes, p.len) == PASS; i++)
+			continue;
+		why = same(&p);
+		assert_int_equal(why.reason, PST_GUARD_RATE);
+		assert_int_equal(why.share[0].source, PST_GUARD_SOURCE_NONE); /* not asked any more */
+		f.protocol = 6;
+		flow_packet(&p, &f, &(struct segment){.flags = ACK});
+		why = same(&p);
+		assert_int_equal(why.reason, PST_GUARD_PASSED);
+		assert_int_equal(why.share[1].source, PST_GUARD_SOURCE_NONE);
+	}
+	memset(control->by_protocol, 0, sizeof(control->by_protocol));
 	memset(regions[0].now, 0, regions[0].bytes);
 	all_off();
 }
@@ -619,6 +658,7 @@ int main(void)
 		cmocka_unit_test(every_kind_of_packet),
 		cmocka_unit_test(lists),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(limits_of_a_protocol),
 		cmocka_unit_test(connections),
 		cmocka_unit_test(rules),
 		cmocka_unit_test(policy),

@@ -205,5 +205,67 @@ class Proven(OffendersTest):
                 self.assertEqual(self.listed(), {})
 
 
+class Scrub(OffendersTest):
+    """What limits drop goes out over another interface, as it came; what other steps drop does not."""
+    rung = "tc"
+    policyd = "limits: {udp: {packets: 5}, burst: 1s}\nddos: {flags: drop, scrub: {interface: pstscrub0}}"
+
+    def setUp(self):
+        self.loader = test_firewall.LOADER + f"\nrungs: {{guard: {self.rung}}}"
+        super().setUp()
+
+    def scrubbed(self):
+        return self.p.ctl("policyd", op="ddos")["scrub"]
+
+    def loud(self):
+        """Of 60 datagrams: how many arrive, and how many are dropped."""
+        near, far = self.socket("near", port=OPEN), self.socket("far")
+        before = self.reasons()["rate"]
+        for i in range(60):
+            far.sendto(b"loud %d" % i, near.getsockname())
+        got = 0
+        while self.there(near, 0.3):
+            near.recv(64)
+            got += 1
+        near.close()
+        return got, self.reasons()["rate"] - before
+
+    def test_sent_there(self):
+        got, dropped = self.loud()  # the interface is not there yet: dropped as ever
+        self.assertEqual((got + dropped, self.scrubbed()), (60, ["pstscrub0", 0, 0, 0]))
+        self.p.run("ip", "link", "add", "pstscrub0", "type", "veth", "peer", "name", "pstscrub1")
+        for name in ("pstscrub0", "pstscrub1"):
+            self.p.run("sh", "-c", f"echo 1 >/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
+            self.p.run("ip", "link", "set", name, "up")
+        self.addCleanup(os.close, net.xdp_pass(self.p.holder.pid, "pstscrub1"))  # what a veth needs to take what XDP sends
+        other = net.within(self.p.holder.pid, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
+        self.addCleanup(other.close)
+        other.bind(("pstscrub1", 0))
+        pipeline.wait_for(lambda: self.scrubbed()[1], "the interface")
+        got, dropped = self.loud()
+        self.assertEqual(got + dropped, 60)
+        self.assertGreaterEqual(dropped, 30)
+        self.assertEqual(self.scrubbed()[2], dropped)
+        frames = []
+        while self.there(other, 0.3):
+            frames.append(other.recv(2048))
+        self.assertEqual(len([f for f in frames if b"loud " in f]), dropped)
+        mac = bytes.fromhex(net.Peer.mac(self.p.run, "pstn0").replace(":", ""))
+        self.assertEqual({f[:6] for f in frames if b"loud " in f}, {mac})
+        self.null_segments("inet", 10)
+        self.assertEqual(self.scrubbed()[2], dropped)
+        self.assertRegex(self.ddos("stats"), rf"(?m)^sent to pstscrub0 instead: {dropped} packets, \d+ bytes$")
+        far, near = net.V4[1], net.V4[0]
+        self.p.run("ip", "link", "del", "pstscrub0")
+        pipeline.wait_for(lambda: not self.scrubbed()[1], "its end")
+        self.assertIn("(there is none now)", self.ddos("stats"))
+        self.assertEqual(self.loud()[1] > 0, True)
+        self.assertIn("pass", self.penstock("why", "--run-dir", self.p.run_dir, "tcp", f"{far}:9", f"{near}:{OPEN}", "--dev", "pstn0"))
+
+
+class ScrubAtXdp(Scrub):
+    rung = "xdp"
+
+
 if __name__ == "__main__":
     unittest.main()

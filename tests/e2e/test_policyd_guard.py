@@ -22,8 +22,8 @@ import pipeline  # noqa: E402
 from pipeline import wait_for  # noqa: E402
 
 ARRAY, MMAPABLE, LINE, COUNTS = 2, 1 << 10, 64, (1 << 18) + 256 + (66 << 10)
-GUARD = 128 + 8192 + 8 + 12 * 256  # bytes of struct pst_guard
-IFACES = 128 + 8192  # in it: struct pst_guard_ifaces
+GUARD = 256 + 8192 + 8 + 12 * 256  # bytes of struct pst_guard
+IFACES = 256 + 8192  # in it: struct pst_guard_ifaces
 REASONS_ROOM = 64  # PST_GUARD_REASONS_ROOM
 CPUS = os.cpu_count()
 WEB = "    - {name: web, proto: tcp, dport: 80, action: accept}\n"

@@ -37,6 +37,7 @@ struct genv {
 	char *allow_path, *block_path;
 	char signatures[64];
 	struct ddos_config ddos;
+	struct pst_rates by_protocol[PST_SIG_PROTOCOLS];
 	struct pst_strs allow_list, block_list;
 };
 
@@ -158,6 +159,7 @@ static inline void guard_begin(void)
 	struct guard_config config = {
 		.run_dir = env.dir, .firewall = env.firewall, .firewall_named = env.named, .ddos = env.ddos};
 
+	memcpy(config.by_protocol, env.by_protocol, sizeof(config.by_protocol));
 	env.allow_path = env.allow;
 	env.block_path = env.block;
 	env.allow_list = (struct pst_strs){.v = &env.allow_path, .n = 1};

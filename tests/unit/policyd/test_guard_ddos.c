@@ -186,6 +186,49 @@ static void test_amplification(void **state)
 	assert_int_equal(env.word->flags & PST_GUARD_CT, 0);
 }
 
+static void test_limits_by_protocol(void **state)
+{
+	(void)state;
+	env.by_protocol[PST_SIG_ICMP] = (struct pst_rates){.cost_ns = {1000, 0, 0}, .ahead_us = {500, 0, 0}};
+	start();
+	assert_int_equal(env.word->flags, PST_GUARD_BY_PROTOCOL);
+	assert_int_equal(env.word->by_protocol[PST_SIG_ICMP].ahead_us[PST_LIMIT_PACKETS], 500);
+	assert_int_equal(env.word->by_protocol[PST_SIG_TCP].cost_ns[PST_LIMIT_PACKETS], 0);
+	guard_end();
+	memset(env.by_protocol, 0, sizeof(env.by_protocol));
+	start(); /* off again, though an earlier process had it on */
+	assert_int_equal(env.word->flags, 0);
+	assert_int_equal(env.word->by_protocol[PST_SIG_ICMP].cost_ns[PST_LIMIT_PACKETS], 0);
+}
+
+/* By name, as long as there is one of it. */
+static void test_scrub(void **state)
+{
+	const msgpack_object *row;
+
+	(void)state;
+	env.ddos.scrub = "lo";
+	start();
+	assert_int_equal(env.word->flags, PST_GUARD_SCRUB);
+	assert_int_equal(env.word->scrub_ifindex, 1);
+	env.counts[1].reason[PST_GUARD_SCRUBBED] = (struct pst_guard_count){7, 700};
+	row = pst_ctl_get(ask("ddos", NULL), "scrub")->via.array.ptr;
+	assert_int_equal(row[0].via.str.size, 2);
+	assert_int_equal(row[1].via.u64, 1);
+	assert_int_equal(row[2].via.u64, 7);
+	guard_end();
+	env.ddos.scrub = "no-such-device";
+	start();
+	assert_int_equal(env.word->flags, 0);
+	assert_int_equal(env.word->scrub_ifindex, 0);
+	guard_end();
+	env.word->scrub_ifindex = 5; /* an earlier process's */
+	env.ddos.scrub = NULL;
+	start();
+	assert_int_equal(env.word->flags, 0);
+	assert_int_equal(env.word->scrub_ifindex, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +237,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_signatures, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_signature_counters, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_amplification, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_limits_by_protocol, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_scrub, genv_setup, genv_teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
