@@ -10,6 +10,7 @@
 #include "policyd/guard/detect.h"
 #include "policyd/guard/firewall.h"
 #include "policyd/guard/guard.h"
+#include "policyd/guard/ifcounts.h"
 #include "policyd/guard/signatures.h"
 #include "policyd/guard/syn.h"
 
@@ -28,7 +29,8 @@ struct guard {
 	struct lists lists;
 	struct signatures signatures;
 	struct detect detect;
-	struct guard_totals totals;                            /* of the tables, for status */
+	struct guard_totals totals; /* of the tables, for status */
+	struct guard_gone gone;
 	char *firewall_error, *lists_error, *signatures_error; /* of the last reload; NULL: good */
 	char *fds_path, *report_path;                          /* the loader's */
 	struct guard_stamp fds_stamp, report_stamp;
