@@ -170,11 +170,15 @@ static int reply_json(json_t *reply)
 {
 	static const char *const rule[] = {"id", "name", "action", "takes", "packets", "bytes"};
 	static const char *const reason[] = {"reason", "packets", "bytes"};
+	static const char *const cell[] = {
+		"interface", "direction", "protocol", "verdict", "packets", "bytes"};
 
 	json_object_set_new(
 		reply, "rules", named_rows(json_object_get(reply, "rules"), rule, PST_ARRAY_SIZE(rule)));
 	json_object_set_new(reply, "reasons",
 		named_rows(json_object_get(reply, "reasons"), reason, PST_ARRAY_SIZE(reason)));
+	json_object_set_new(reply, "interfaces",
+		named_rows(json_object_get(reply, "interfaces"), cell, PST_ARRAY_SIZE(cell)));
 	return print_json(reply);
 }
 
@@ -242,9 +246,23 @@ static void print_counts(const json_t *rows, size_t name, const char *title, boo
 	}
 }
 
+static void print_interfaces(const json_t *rows, bool colour)
+{
+	const json_t *row;
+	size_t i;
+
+	printf("%s%-15s dir protocol verdict    packets          bytes%s\n", colour ? BOLD : "", "interface",
+		colour ? PLAIN : "");
+	json_array_foreach(rows, i, row) printf("%-15s %-3s %-8s %-7s %10lld %14lld\n",
+		cli_safe(text_at(row, 0)), cli_safe(text_at(row, 1)), cli_safe(text_at(row, 2)),
+		cli_safe(text_at(row, 3)), number_at(row, 4), number_at(row, 5));
+}
+
 static void print_all_counts(const json_t *reply, bool colour)
 {
 	print_counts(json_object_get(reply, "reasons"), 0, "reason", colour);
+	putchar('\n');
+	print_interfaces(json_object_get(reply, "interfaces"), colour);
 	putchar('\n');
 	print_counts(json_object_get(reply, "rules"), 1, "rule", colour);
 }
@@ -252,7 +270,9 @@ static void print_all_counts(const json_t *reply, bool colour)
 int fw_stats_main(int argc, char **argv)
 {
 	const struct pst_args args = {.program = "penstock fw stats",
-		.summary = "Packets and bytes that came in over guarded interfaces, by reason and by rule.",
+		.summary = "Packets and bytes that came in over guarded interfaces, by reason and by rule; "
+			   "and by "
+			   "interface, also what went out.",
 		.options = fw_stats_options,
 		.examples = "  penstock fw stats\n  watch -n1 penstock fw stats\n"};
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `penstock top`: processes by events, connections by bytes, the guard's verdicts, over the last interval. */
+/* `penstock top`: processes by events, connections by bytes, the guard's verdicts and interfaces, over the
+ * last interval. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/top_guard.h"
+#include "cli/top_iface.h"
 #include "cli/watch.h"
 #include "proto/base/cache.h"
 #include "proto/base/cleanup.h"
@@ -171,7 +173,8 @@ static void **sorted(struct pst_cache *cache, int (*order)(const void *, const v
 
 static size_t rows_shown(const struct top *t)
 {
-	int tables = json_array_size(t->guard.rows) ? 3 : 2, frame = 3 * tables;
+	int tables = 2 + !!json_array_size(t->guard.rows) + !!json_array_size(t->guard.moved);
+	int frame = 3 * tables;
 	struct winsize size;
 
 	if (opt.rows)
@@ -222,6 +225,7 @@ static void print_tables(struct top *t, double seconds)
 	print_processes(t, seconds, rows);
 	print_flows(t, seconds, rows);
 	top_guard_print(&t->guard, seconds, rows);
+	top_iface_print(t->guard.moved, seconds, rows);
 	if (t->terminal)
 		fputs("\033[?7h", stdout);
 	fflush(stdout);
@@ -265,9 +269,10 @@ static json_t *json_flows(struct top *t, double seconds, size_t rows)
 static void print_json(struct top *t, double seconds)
 {
 	size_t rows = rows_shown(t);
-	json_t *root = json_pack("{s:f, s:f, s:o, s:o, s:o}", "seconds", seconds, "events_per_second",
+	json_t *root = json_pack("{s:f, s:f, s:o, s:o, s:o, s:o}", "seconds", seconds, "events_per_second",
 		(double)t->events / seconds, "processes", json_processes(t, seconds, rows), "flows",
-		json_flows(t, seconds, rows), "guard", top_guard_json(&t->guard, seconds, rows));
+		json_flows(t, seconds, rows), "guard", top_guard_json(&t->guard, seconds, rows), "interfaces",
+		top_iface_json(t->guard.moved, seconds));
 
 	json_dumpf(root, stdout, JSON_COMPACT);
 	putchar('\n');
@@ -337,8 +342,8 @@ static int start(struct top *t)
 int top_main(int argc, char **argv)
 {
 	const struct pst_args args = {.program = "penstock top",
-		.summary =
-			"Processes by events, flows by bytes, and what the guard did, interval by interval.",
+		.summary = "Processes by events, flows by bytes, what the guard did and on which interface, "
+			   "interval by interval.",
 		.options = top_options,
 		.examples = "  penstock top\n  penstock top --once --interval 10s --json\n"};
 	struct top t = {0};

@@ -6,6 +6,7 @@
 
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/top_iface.h"
 #include "proto/base/cleanup.h"
 
 #define RULES_A_CALL 500
@@ -61,7 +62,7 @@ static void note_reply(json_t *counters, const json_t *reply, bool first)
 }
 
 /* NULL: policyd says nothing. */
-static json_t *fetch(const char *run_dir)
+static json_t *fetch(const char *run_dir, json_t **ret_cells)
 {
 	json_t *counters = json_object();
 
@@ -71,9 +72,13 @@ static json_t *fetch(const char *run_dir)
 		if (!json_is_array(json_object_get(reply, "reasons"))) {
 			json_decref(reply);
 			json_decref(counters);
+			json_decref(*ret_cells);
+			*ret_cells = NULL;
 			return NULL;
 		}
 		note_reply(counters, reply, !from);
+		if (!from)
+			*ret_cells = top_iface_cells(reply);
 		n = json_array_size(json_object_get(reply, "rules"));
 		total = PST_MIN(
 			(size_t)json_integer_value(json_object_get(reply, "total")), (size_t)RULES_MAX);
@@ -138,12 +143,16 @@ static json_t *compare(const json_t *now, const json_t *before)
 
 void top_guard_sample(struct top_guard *g, const char *run_dir)
 {
-	json_t *now = fetch(run_dir);
+	json_t *cells = NULL, *now = fetch(run_dir, &cells);
 
 	json_decref(g->rows);
+	json_decref(g->moved);
 	g->rows = now && g->before ? compare(now, g->before) : NULL;
+	g->moved = now && g->before ? top_iface_moved(cells, g->cells) : NULL;
 	json_decref(g->before);
+	json_decref(g->cells);
 	g->before = now;
+	g->cells = cells;
 }
 
 void top_guard_print(const struct top_guard *g, double seconds, size_t rows)
@@ -194,5 +203,7 @@ void top_guard_done(struct top_guard *g)
 {
 	json_decref(g->before);
 	json_decref(g->rows);
+	json_decref(g->cells);
+	json_decref(g->moved);
 	*g = (struct top_guard){0};
 }

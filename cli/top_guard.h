@@ -9,6 +9,8 @@
 struct top_guard {
 	json_t *before; /* counters at the end of the last interval; NULL: not known */
 	json_t *rows;   /* of the last interval, most packets first: [{what, name, action, packets, bytes}] */
+	json_t *cells;  /* as before, by interface */
+	json_t *moved;  /* in the last interval, by interface (top_iface.h) */
 };
 
 /* Ends an interval: asks policyd. Without an answer there are no rows, and the next interval has none. */

@@ -8,6 +8,7 @@
 
 #define NAME_MAX_LEN 80
 #define HELP_MAX_LEN 200
+#define LABELS_MAX   8
 #define ROWS_MAX     (PST_STATS_MAX + 1 + PST_STATS_EXTRA_MAX)
 
 struct stat_value {
@@ -182,24 +183,64 @@ static uint32_t keep(struct pst_buf *text, const char *bytes, size_t len)
 	return (uint32_t)at;
 }
 
+/* What is before the next comma, or all; takes it off. */
+static void cut_at_comma(const char **text, uint32_t *len, const char **ret_part, uint32_t *ret_len)
+{
+	const char *comma = memchr(*text, ',', *len);
+	uint32_t n = comma ? (uint32_t)(comma - *text) : *len;
+
+	*ret_part = *text;
+	*ret_len = n;
+	*text += n + (comma != NULL);
+	*len -= n + (comma != NULL);
+}
+
+/* The n-th of a row, into @made: not one that the metric has already. */
+static bool make_label_name(const char *text, uint32_t len, char (*made)[NAME_MAX_LEN], uint32_t n)
+{
+	char *name = made[n];
+
+	if (!make_name(text, len, name))
+		return false;
+	if (!strcmp(name, "stage") || !strcmp(name, "le"))
+		memcpy(name + strlen(name), "_label", sizeof("_label"));
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(made[i], name))
+			return false;
+	return true;
+}
+
+/* Names apart by commas, and as many values; the last one may have commas in it. */
+static bool put_labels(struct pst_buf *labels, const char *names, uint32_t names_len, const char *values,
+	uint32_t values_len, size_t max_label)
+{
+	char made[LABELS_MAX][NAME_MAX_LEN];
+
+	for (uint32_t n = 0; names_len; n++) {
+		const char *part, *value = values;
+		uint32_t len, value_len = values_len;
+
+		cut_at_comma(&names, &names_len, &part, &len);
+		if (n == LABELS_MAX || !make_label_name(part, len, made, n))
+			return false;
+		if (names_len)
+			cut_at_comma(&values, &values_len, &value, &value_len);
+		expo_label(labels, made[n], value, value_len, max_label);
+	}
+	return true;
+}
+
 static bool keep_labels(struct stage_stats *stats, const char *stage, const msgpack_object *row,
 	size_t max_label, struct stat_value *v)
 {
 	PST_CLEANUP(pst_buf_done) struct pst_buf labels = {0};
-	char name[NAME_MAX_LEN];
-	const char *text;
-	uint32_t len;
+	const char *names, *values;
+	uint32_t names_len, values_len;
 
 	expo_label_text(&labels, "stage", stage);
-	if (!text_at(row, 1, &text, &len))
+	if (!text_at(row, 1, &names, &names_len) || !text_at(row, 2, &values, &values_len) ||
+		!put_labels(&labels, names, names_len, values, values_len, max_label))
 		return false;
-	if (len) {
-		if (!make_name(text, len, name) || !text_at(row, 2, &text, &len))
-			return false;
-		if (!strcmp(name, "stage") || !strcmp(name, "le"))
-			memcpy(name + strlen(name), "_label", sizeof("_label"));
-		expo_label(&labels, name, text, len, max_label);
-	}
 	if (labels.failed)
 		return false;
 	v->labels = keep(&stats->text, (const char *)labels.p, labels.len);

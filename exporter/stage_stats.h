@@ -10,7 +10,8 @@
 
 struct stage_stats;
 
-/* @stats: [[name, label_name, label, type, value, help], ...] or anything else. NULL only without memory. */
+/* @stats: [[name, label_name, label, type, value, help], ...] or anything else; several labels as struct
+ * pst_stat has them. NULL only without memory. */
 struct stage_stats *stage_stats_parse(const char *stage, const msgpack_object *stats, size_t max_label);
 void stage_stats_free(struct stage_stats *stats); /* NULL is fine */
 /* All as families of their own, and M_STATS_SKIPPED. */

@@ -12,7 +12,7 @@ static struct pst_guard_counts *of_cpu(const struct guard_tables *t, size_t cpu)
 }
 
 /* Each CPU adds to its own by plain stores: what is read may be a packet old. */
-static void add(struct pst_guard_count *sum, const struct pst_guard_count *c)
+void guard_count_add(struct pst_guard_count *sum, const struct pst_guard_count *c)
 {
 	sum->packets += __atomic_load_n(&c->packets, __ATOMIC_RELAXED);
 	sum->bytes += __atomic_load_n(&c->bytes, __ATOMIC_RELAXED);
@@ -23,7 +23,7 @@ struct pst_guard_count guard_count_reason(const struct guard_tables *t, unsigned
 	struct pst_guard_count sum = {0};
 
 	for (size_t cpu = 0; reason < PST_GUARD_REASONS_ROOM && cpu < t->counts.entries; cpu++)
-		add(&sum, &of_cpu(t, cpu)->reason[reason]);
+		guard_count_add(&sum, &of_cpu(t, cpu)->reason[reason]);
 	return sum;
 }
 
@@ -32,7 +32,7 @@ struct pst_guard_count guard_count_rule(const struct guard_tables *t, uint32_t p
 	struct pst_guard_count sum = {0};
 
 	for (size_t cpu = 0; place < PST_FW_COUNTERS && cpu < t->counts.entries; cpu++)
-		add(&sum, &of_cpu(t, cpu)->rule[place]);
+		guard_count_add(&sum, &of_cpu(t, cpu)->rule[place]);
 	return sum;
 }
 
@@ -47,7 +47,7 @@ struct pst_guard_count guard_count_sig(const struct guard_tables *t, uint32_t pl
 	struct pst_guard_count sum = {0};
 
 	for (size_t cpu = 0; place < PST_SIGS && cpu < t->counts.entries; cpu++)
-		add(&sum, &of_cpu(t, cpu)->sig[place]);
+		guard_count_add(&sum, &of_cpu(t, cpu)->sig[place]);
 	return sum;
 }
 
@@ -69,7 +69,7 @@ const struct pst_guard_count *guard_totals(
 	memset(totals->v, 0, PST_FW_COUNTERS * sizeof(*totals->v));
 	for (size_t cpu = 0; cpu < t->counts.entries; cpu++)
 		for (size_t place = 0; place < PST_FW_COUNTERS; place++)
-			add(&totals->v[place], &of_cpu(t, cpu)->rule[place]);
+			guard_count_add(&totals->v[place], &of_cpu(t, cpu)->rule[place]);
 	totals->until_ns = now_ns + LASTS_NS;
 	totals->generation = generation;
 	return totals->v;

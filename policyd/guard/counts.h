@@ -5,6 +5,7 @@
 
 #include "policyd/guard/tables.h"
 
+void guard_count_add(struct pst_guard_count *sum, const struct pst_guard_count *count);
 /* Zeros where nothing is mapped, or for a place that there is not. */
 /* @reason: also enum pst_guard_event. */
 struct pst_guard_count guard_count_reason(const struct guard_tables *tables, unsigned reason);

@@ -237,6 +237,7 @@ static void on_second(void *arg)
 	tell_attached(g);
 	guard_floods(g, pst_now_boot_ns());
 	guard_acts_tick(g);
+	guard_ifaces_sweep(&g->tables, &g->firewall.ifnames, &g->gone, now);
 	guard_flags_set(g, now);
 	/* To compare maps a word of an idle half is written: not while somebody may read it. */
 	if (guard_grace_left(&g->tables.firewall, now) || guard_grace_left(&g->tables.lists, now) ||

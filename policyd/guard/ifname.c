@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policyd/guard/ifname.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,14 @@ uint32_t ifnames_index(const char *name, void *arg)
 		return 0;
 	memcpy(r.ifr_name, name, strlen(name) + 1);
 	return ioctl(names->sock, SIOCGIFINDEX, &r) < 0 ? 0 : (uint32_t)r.ifr_ifindex;
+}
+
+bool ifnames_is_gone(uint32_t index, void *arg)
+{
+	const struct ifnames *names = arg;
+	struct ifreq r = {.ifr_ifindex = (int)index};
+
+	return ioctl(names->sock, SIOCGIFNAME, &r) < 0 && errno == ENODEV;
 }
 
 const char *ifnames_name(uint32_t index, void *arg)

@@ -32,6 +32,8 @@ uint32_t ifnames_index(const char *name, void *names);
 uint32_t ifnames_note(const char *name, void *names);
 /* Has one that was noted another number now, as it was made anew? True once for each change. */
 bool ifnames_changed(struct ifnames *names);
+/* Is there surely none of this number? */
+bool ifnames_is_gone(uint32_t index, void *names);
 void ifname_list_done(struct ifname_list *list); /* zeroed: nothing to do */
 /* NULL: there is none of this number; valid until the next call. */
 const char *ifnames_name(uint32_t index, void *names);

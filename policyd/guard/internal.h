@@ -10,6 +10,7 @@
 #include "policyd/guard/detect.h"
 #include "policyd/guard/firewall.h"
 #include "policyd/guard/guard.h"
+#include "policyd/guard/ifcounts.h"
 #include "policyd/guard/signatures.h"
 #include "policyd/guard/syn.h"
 #include "policyd/guard/tops.h"
@@ -30,17 +31,18 @@ struct guard {
 	struct signatures signatures;
 	struct detect detect;
 	struct tops tops;
-	uint32_t scrub_ifindex;                                /* 0: there is none now */
-	bool scrub_told;                                       /* that there is none */
-	struct guard_totals totals;                            /* of the tables, for status */
+	uint32_t scrub_ifindex;     /* 0: there is none now */
+	bool scrub_told;            /* that there is none */
+	struct guard_totals totals; /* of the tables, for status */
+	struct guard_gone gone;
 	char *firewall_error, *lists_error, *signatures_error; /* of the last reload; NULL: good */
 	char *fds_path, *report_path;                          /* the loader's */
 	struct guard_stamp fds_stamp, report_stamp;
 	struct pst_source *commit, *second;
 	struct syn syn;
 	struct pst_stat *floods, *floods_detected, *attached;
-	bool idle;          /* tables are there that no program looks at */
-	unsigned idle_told; /* enum acts_idle of the rules in force, as it was last said */
+	bool idle;               /* tables are there that no program looks at */
+	unsigned idle_told;      /* enum acts_idle of the rules in force, as it was last said */
 	uint64_t flags;          /* as they were last stored */
 	uint64_t loose_until_ns; /* CLOCK_MONOTONIC; see flags.c */
 	struct pst_stat *reloads, *reload_errors, *followed, *lists_reloads, *lists_errors,

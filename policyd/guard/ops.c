@@ -131,8 +131,33 @@ static void put_reasons(struct pst_buf *out, const struct guard *g)
 	}
 }
 
+/* With the first rules alone: who asks for more of them has them. */
+static void put_interfaces(struct pst_buf *out, struct guard *g, bool asked)
+{
+	PST_FREE struct guard_ifaces *all =
+		asked ? guard_ifaces_read(&g->tables, &g->firewall.ifnames) : NULL;
+	PST_CLEANUP(pst_buf_done) struct pst_buf rows = {0};
+	struct guard_cell c;
+	uint32_t n = 0;
+
+	for (size_t at = 0; all && guard_ifaces_next(all, &at, &c); n++) {
+		pst_mp_array(&rows, 6);
+		pst_mp_str(&rows, c.interface);
+		pst_mp_str(&rows, c.direction);
+		pst_mp_str(&rows, c.protocol);
+		pst_mp_str(&rows, c.verdict);
+		pst_mp_uint(&rows, c.count.packets);
+		pst_mp_uint(&rows, c.count.bytes);
+	}
+	pst_mp_str(out, "interfaces");
+	pst_mp_array(out, n);
+	pst_mp_raw(out, rows.p, rows.len);
+	out->failed |= rows.failed;
+}
+
 /* {from, limit} -> {state, error, file, generation, policy, total, rules: [[id, name, action, text, packets,
- * bytes]], reasons: [[name, packets, bytes]], warning, idle} */
+ * bytes]], reasons: [[name, packets, bytes]], interfaces: [[name, direction, protocol, verdict, packets,
+ * bytes]], warning, idle} */
 static int on_firewall(
 	void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size)
 {
@@ -146,7 +171,7 @@ static int on_firewall(
 	pst_ctl_u64(request, "from", &from);
 	pst_ctl_u64(request, "limit", &limit);
 	guard_acts_text(g, idle, sizeof(idle));
-	pst_mp_map(reply, 10);
+	pst_mp_map(reply, 11);
 	put_text(reply, "idle", idle);
 	put_text(reply, "state", firewall_state(&g->firewall, &g->tables));
 	put_text(reply, "error", g->firewall_error ? g->firewall_error : "");
@@ -156,6 +181,7 @@ static int on_firewall(
 	put_uint(reply, "total", rules ? rules->set->n : 0);
 	put_rules(reply, g, from, limit);
 	put_reasons(reply, g);
+	put_interfaces(reply, g, !from);
 	guard_put_warning(reply, &g->firewall.saved_rules);
 	return 0;
 }

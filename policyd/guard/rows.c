@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Statistics that are made when somebody asks: a row for each reason and for each rule that counted
+/* Statistics that are made when somebody asks: a row for each reason, interface and rule that counted
  * something. */
 #include "policyd/guard/counts.h"
 #include "policyd/guard/internal.h"
 #include "policyd/guard/offenders.h"
+#include "proto/base/cleanup.h"
 #include "proto/base/loop.h"
 #include "proto/wire/names.h"
 
@@ -48,6 +49,30 @@ static uint32_t put_events(const struct guard *g, struct pst_buf *out)
 			"what tracking and limits did with their tables, and what steps that run dry would "
 			"have "
 			"dropped");
+	return n;
+}
+
+/* Four labels; the name that others choose is the last, so that what is in it splits nothing. */
+static uint32_t put_cell(struct pst_buf *out, const struct guard_cell *c)
+{
+	static const char names[] = "direction,protocol,verdict,interface";
+	char label[96];
+
+	snprintf(label, sizeof(label), "%s,%s,%s,%s", c->direction, c->protocol, c->verdict, c->interface);
+	return put(out, "guard_interface_packets", names, label, PST_STAT_COUNTER, c->count.packets,
+		       "packets through guarded interfaces") +
+	       put(out, "guard_interface_bytes", names, label, PST_STAT_COUNTER, c->count.bytes,
+		       "of their frames");
+}
+
+static uint32_t put_interfaces(struct guard *g, struct pst_buf *out)
+{
+	PST_FREE struct guard_ifaces *all = guard_ifaces_read(&g->tables, &g->firewall.ifnames);
+	struct guard_cell cell;
+	uint32_t n = 0;
+
+	for (size_t at = 0; all && guard_ifaces_next(all, &at, &cell);)
+		n += put_cell(out, &cell);
 	return n;
 }
 
@@ -106,6 +131,6 @@ uint32_t guard_rows(void *arg, struct pst_buf *out)
 
 	if (!guard_tables_mapped(&g->tables))
 		return 0;
-	return put_reasons(g, out) + put_events(g, out) + put_signatures(g, out) + put_offenders(g, out) +
-	       put_rules(g, out);
+	return put_reasons(g, out) + put_events(g, out) + put_interfaces(g, out) + put_signatures(g, out) +
+	       put_offenders(g, out) + put_rules(g, out);
 }

@@ -12,8 +12,9 @@ enum pst_stat_type { PST_STAT_COUNTER, PST_STAT_GAUGE };
 
 struct pst_stat {
 	const char *name;       /* "received_events", "lost_events": snake case with its unit, no prefix */
-	const char *label_name; /* NULL: none; e.g. "cause", "topic" */
-	const char *label;      /* "retention", "proc"; static or owned by the caller for ever */
+	const char *label_name; /* NULL: none; e.g. "cause", "topic"; several: "direction,interface" */
+	const char *label;      /* "retention", "proc"; static or owned by the caller for ever. Of n names:
+				   split at its first n - 1 commas, "in,eth0" */
 	const char *help;       /* one line */
 	enum pst_stat_type type;
 	uint64_t value;
@@ -24,7 +25,7 @@ struct pst_stat {
  * shared overflow entry named "stats_overflow" is returned. Strings are not copied. Not thread-safe: call
  * from the loop's thread. */
 #define PST_STATS_MAX       1024
-#define PST_STATS_EXTRA_MAX 2048 /* rows beside them, made when status is asked (wire/ctl.h) */
+#define PST_STATS_EXTRA_MAX 8192 /* rows beside them, made when status is asked (wire/ctl.h) */
 struct pst_stat *pst_stat(enum pst_stat_type type, const char *name, const char *label_name,
 	const char *label, const char *help);
 #define pst_counter(name, help) pst_stat(PST_STAT_COUNTER, name, NULL, NULL, help)

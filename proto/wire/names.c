@@ -263,6 +263,35 @@ const char *pst_guard_offence_name(unsigned offence)
 	return in_table(names, PST_OFFENCES, offence);
 }
 
+const char *pst_guard_protocol_name(unsigned protocol)
+{
+	static const char *const names[] = {
+		[PST_GUARD_TCP] = "tcp",
+		[PST_GUARD_UDP] = "udp",
+		[PST_GUARD_ICMP] = "icmp",
+		[PST_GUARD_ICMPV6] = "icmpv6",
+		[PST_GUARD_SCTP] = "sctp",
+		[PST_GUARD_GRE] = "gre",
+		[PST_GUARD_ARP] = "arp",
+		[PST_GUARD_OTHER] = "other",
+	};
+
+	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_PROTOCOLS, "each has a name");
+	return in_table(names, PST_GUARD_PROTOCOLS, protocol);
+}
+
+const char *pst_guard_verdict_name(unsigned verdict)
+{
+	static const char *const names[] = {
+		[PST_GUARD_PASS] = "pass",
+		[PST_GUARD_DROP] = "drop",
+		[PST_GUARD_ANSWER] = "answer",
+	};
+
+	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_VERDICTS, "each has a name");
+	return in_table(names, PST_GUARD_VERDICTS, verdict);
+}
+
 const char *pst_guard_event_name(unsigned event)
 {
 	static const char *const names[] = {

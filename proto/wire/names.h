@@ -19,6 +19,10 @@ int pst_name_value(enum pst_field_format format, const char *name, size_t len, u
 
 /* Of enum pst_guard_reason: "passed", "blocked"; NULL: there is none such. */
 const char *pst_guard_reason_name(unsigned reason);
+/* Likewise of enum pst_guard_protocol: "tcp", "icmpv6", "other". */
+const char *pst_guard_protocol_name(unsigned protocol);
+/* Likewise of enum pst_guard_verdict: "pass", "drop", "answer". */
+const char *pst_guard_verdict_name(unsigned verdict);
 /* Likewise of enum pst_guard_event: "ct_begun", "rate_full". */
 const char *pst_guard_event_name(unsigned event);
 /* Likewise of enum pst_offence: "rate", "signature". */

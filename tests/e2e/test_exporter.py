@@ -168,10 +168,13 @@ class Metrics(Case):
 
     def test_promtool(self):
         promtool = tool("promtool")
+        self.enricher.stats = [["a_packets", "direction,protocol,interface", f"in,{p},e,t'h", "counter", 1, "Packets."] for p in ("tcp", "udp")]
         self.feed()
         self.iterators()
         until(lambda: "penstock_syscalls_total" in self.x.metrics(), what="iterators read")
         until(lambda: 'penstock_stage_info{stage="exporter"' in self.x.metrics(), what="own status")
+        shown = 'penstock_a_packets_total{stage="enricher",direction="in",protocol="%s",interface="e,t\'h"}'
+        until(lambda: self.x.value(shown % "tcp") == self.x.value(shown % "udp") == 1, what="stats")
         result = subprocess.run([promtool, "check", "metrics"], input=self.x.metrics().encode(), capture_output=True,
                                 check=False)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))

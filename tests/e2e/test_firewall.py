@@ -419,6 +419,74 @@ class Command(FirewallTest):
         self.assertIn("policyd: not running", self.penstock("fw", "list", code=lib.EXIT_SYSTEM))
 
 
+class Interfaces(Command):
+    """What is counted by interface, beside what was sent and what the kernel says of the device."""
+    loader = LOADER.replace("{process: no, ", "{")
+    test_rules = test_lists = test_nobody_there = None
+
+    def cells(self, interface="pstn0"):
+        return {tuple(r[1:4]): (r[4], r[5]) for r in self.ask("firewall")["interfaces"] if r[0] == interface}
+
+    def kernel(self):
+        """Packets and bytes of the device, out and in."""
+        stats = json.loads(self.p.run("ip", "-s", "-j", "link", "show", "pstn0").stdout)[0]["stats64"]
+        return [(stats[d]["packets"], stats[d]["bytes"]) for d in ("tx", "rx")]
+
+    @staticmethod
+    def sums(cells):
+        """Likewise of the guard."""
+        return [tuple(sum(v[i] for k, v in cells.items() if k[0] == d) for i in (0, 1)) for d in ("out", "in")]
+
+    def ping(self, address, n):
+        self.assertEqual(self.peer.run("ping", "-q", "-c", str(n), "-i", "0.02", "-s", "100", address, check=False).returncode, 0)
+
+    def traffic(self):
+        self.ping(net.V4[0], 5)
+        self.ping(net.V6[0], 7)
+        self.assertFalse(self.passes(SHUT))
+        self.assertFalse(self.passes(SHUT, "inet6"))
+        self.assertTrue(self.passes(OPEN))
+
+    def test_as_they_were_sent(self):
+        self.traffic()
+        cells = self.cells()
+        self.assertEqual(cells["in", "icmp", "pass"], (5, 5 * (14 + 20 + 8 + 100)))
+        self.assertEqual(cells["out", "icmp", "pass"], cells["in", "icmp", "pass"])
+        self.assertEqual(cells["in", "udp", "drop"], (6, 3 * (14 + 20 + 8 + 1) + 3 * (14 + 40 + 8 + 1)))
+        self.assertEqual(cells["in", "udp", "pass"], (3, 3 * (14 + 20 + 8 + 1)))
+        self.assertGreaterEqual(cells["in", "icmpv6", "pass"][0], 7)  # and what IPv6 says by itself
+        self.assertGreaterEqual(cells["out", "icmpv6", "pass"][0], 7)
+        self.assertFalse(self.cells("other"))
+
+    def test_as_the_kernel_counts(self):
+        def moved(now, before):
+            return [tuple(a - b for a, b in zip(x, y)) for x, y in zip(now, before)]
+        kernel, guard = self.kernel(), self.sums(self.cells())
+        self.traffic()
+        self.assertTrue(self.connects(OPEN))
+
+        def same():
+            (sent, got), told = moved(self.kernel(), kernel), moved(self.sums(self.cells()), guard)
+            bare = (got[0], got[1] + 14 * got[0])  # a veth with XDP receives without link headers
+            return min(sent[0], got[0]) >= 12 and told in ([sent, got], [sent, bare])
+        pipeline.wait_for(same, "both count the same")
+
+    def test_shown(self):
+        """By command, and as metrics; an interface that is taken away is one of those that are gone."""
+        self.p.up("collector", "enricher", "exporter")
+        self.traffic()
+        self.assertRegex(self.penstock("fw", "stats"), r"(?m)^pstn0 +in +udp +drop +6 +318$")
+        told = {(r["interface"], r["direction"], r["protocol"], r["verdict"]): r["packets"]
+                for r in json.loads(self.penstock("fw", "stats", "--json"))["interfaces"]}
+        self.assertEqual(told["pstn0", "in", "icmp", "pass"], 5)
+        name = 'penstock_guard_interface_%s_total{stage="policyd",direction="in",protocol="udp",verdict="drop",interface="%s"}'
+        pipeline.wait_for(lambda: self.p.metrics().get(name % ("packets", "pstn0")) == "6", "the metric")
+        self.assertEqual(self.p.metrics()[name % ("bytes", "pstn0")], "318")
+        self.p.run("ip", "link", "del", "pstn0")
+        pipeline.wait_for(lambda: self.cells("gone").get(("in", "udp", "drop")) == (6, 318), "it is gone")
+        self.assertFalse(self.cells())
+
+
 class Top(Command):
     """`penstock top` beside the events of the enricher."""
     loader = LOADER.replace("{process: no, ", "{")
@@ -429,12 +497,17 @@ class Top(Command):
         self.p.up("collector", "enricher")
         table = r"(?m)^ *bytes/s +packets/s +guard$"
         self.assertNotRegex(self.penstock("top", "--once", "--interval", "100ms"), table)
-        self.assertRegex(self.under_traffic("top", "--once", "--interval", "500ms"), table)
+        lines = self.under_traffic("top", "--once", "--interval", "500ms")
+        self.assertRegex(lines, table)
+        self.assertRegex(lines, r"(?m)^ *in bytes/s +packets/s +dropped/s +out bytes/s +packets/s +guarded interface\n( +[1-9]\S*){3}.* pstn0$")
         told = self.under_traffic("top", "--once", "--interval", "2s", "--json")
         rows = {(r["what"], r["name"], r["action"]): r["packets_per_second"] for r in json.loads(told)["guard"]}
         self.assertAlmostEqual(rows["rule", "shut", "drop"], rows["verdict", "fw_drop", ""], delta=10)  # read one after the other
         self.assertGreater(rows["rule", "shut", "drop"], 1)
         self.assertNotIn(("rule", "counted", "continue"), rows)
+        cells = {(r["interface"], r["direction"], r["protocol"], r["verdict"]): r["packets_per_second"]
+                 for r in json.loads(told)["interfaces"]}
+        self.assertAlmostEqual(cells["pstn0", "in", "udp", "drop"], rows["rule", "shut", "drop"], delta=10)
 
     def under_traffic(self, *args):
         far, near = self.socket("far"), self.socket("near", port=SHUT)

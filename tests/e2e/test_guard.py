@@ -468,7 +468,7 @@ class TakenOff(GuardTest):
         p = self.serve()
         self.assertEqual((self.guard()["mode"], self.guard()["why"], self.guard()["out"]), ("xdp", "", "none"))
         self.assertIn("clsact: ", self.guard()["out_why"])
-        self.assertIn("no connection is established for the rules interface=pstn0", p.text())
+        lib.wait_for(lambda: "no connection is established for the rules interface=pstn0" in p.text(), 20, "the loader says it")
         shown = self.i.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.i.run_dir, check=False).stdout
         self.assertIn("what the host sends is not seen", shown)
         self.i.run("tc", "qdisc", "del", "dev", "pstn0", "ingress")

@@ -137,7 +137,7 @@ def requests():
 
 
 def replies():
-    stats = [["received_events", "topic", "proc", 0, 5, "Events."], ["cpu_ns", None, None, 1, 7, "Time."],
+    stats = [["received_events", "topic", "proc", 0, 5, "Events."], ["a_packets", "direction,interface", "in,eth0", 0, 5, "Packets."], ["cpu_ns", None, None, 1, 7, "Time."],
              ["lost_events", "cause", b"ring\xff\"\n", 0, 2**64 - 1, ""]]
     yield b"\0" + pack({"stage": "enricher", "version": "1", "user": "x", "sandbox": "s", "uptime_ns": 1, "cpu_ns": 2,
                         "rss_bytes": 3, "stats": stats,

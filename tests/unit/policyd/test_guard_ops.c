@@ -203,6 +203,36 @@ static void test_rows(void **state)
 	assert_int_equal(row(stats, "firewall_rules_not_shown", NULL), MANY - 1000);
 }
 
+/* In status as labels, and with the first rules as rows. */
+static void test_interfaces(void **state)
+{
+	const uint32_t cell = PST_GUARD_CELL(PST_DIR_IN, PST_GUARD_TCP, PST_GUARD_DROP);
+	const msgpack_object *stats, *rows, *r;
+	uint32_t without;
+
+	(void)state;
+	files_open(1u << 15, BLOCK_LINES);
+	write_many();
+	start();
+	without = pst_ctl_get(ask("status", NULL), "stats")->via.array.size;
+	env.counts[1].ifindex[1] = 1; /* lo */
+	env.counts[1].iface[PST_GUARD_CELLS + cell] = (struct pst_guard_count){3, 300};
+	env.counts[2].iface[PST_GUARD_COUNTED_OTHER * PST_GUARD_CELLS + cell] =
+		(struct pst_guard_count){4, 400};
+	stats = pst_ctl_get(ask("status", NULL), "stats");
+	assert_int_equal(stats->via.array.size, without + 4);
+	assert_int_equal(row(stats, "guard_interface_packets", "in,tcp,drop,lo"), 3);
+	assert_int_equal(row(stats, "guard_interface_bytes", "in,tcp,drop,lo"), 300);
+	assert_int_equal(row(stats, "guard_interface_packets", "in,tcp,drop,other"), 4);
+	rows = pst_ctl_get(ask("firewall", NULL), "interfaces");
+	assert_int_equal(rows->via.array.size, 2);
+	r = &rows->via.array.ptr[1];
+	assert_int_equal(r->via.array.size, 6);
+	assert_memory_equal(r->via.array.ptr[0].via.str.ptr, "lo", 2);
+	assert_int_equal(r->via.array.ptr[4].via.u64, 3);
+	assert_int_equal(r->via.array.ptr[5].via.u64, 300);
+}
+
 static uint32_t extra(void *arg, struct pst_buf *out)
 {
 	return guard_status(arg, out);
@@ -240,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_packets, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_pages, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_rows, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_interfaces, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_status, genv_setup, genv_teardown),
 	};
 
