@@ -30,27 +30,126 @@ static __always_inline void guard_begin(struct guard_packet *pkt, __u32 bytes, _
 	pkt->fw.ifindex = ifindex;
 }
 
+/* Read once: the whole packet is judged by one generation of each table. */
+static __always_inline void guard_read_words(struct guard_packet *pkt)
+{
+	__u32 zero = 0;
+	struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
+
+	pkt->fw_generation = g ? *(volatile __u64 *)&g->fw_generation : 0;
+	pkt->block_generation = g ? *(volatile __u64 *)&g->block_generation : 0;
+	pkt->flags = g ? *(volatile __u64 *)&g->flags : 0;
+	pkt->bad_flags = g ? *(volatile __u64 *)&g->bad_flags : 0;
+	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
+	pkt->listed = PST_BLOCK_NONE;
+	pkt->allowed = false;
+	pkt->dry = 0;
+}
+
+/* ---- allow and block list ---- */
+
+static __always_inline struct pst_half guard_block_half(const struct guard_packet *pkt)
+{
+	return (struct pst_half){
+		.table = &block_lines,
+		.base = pkt->block_generation & 1 ? cfg_block_mask + 1 : 0,
+		.mask = cfg_block_mask,
+	};
+}
+
+/* enum pst_block_kind of the source; what it matched in guard_packet(). */
+static __always_inline __u32 guard_block_4(struct guard_packet *pkt, __u32 addr)
+{
+	struct pst_half half = guard_block_half(pkt);
+	struct pst_block_hit hit = {};
+	__u32 kind = pst_block_match_4(&half, addr, guard_now(pkt), &hit);
+
+	pkt->hit = hit;
+	return kind;
+}
+
+__noinline int guard_block_6(__u64 hi, __u64 lo)
+{
+	struct guard_packet *pkt = guard_packet();
+	const struct pst_block_addr addr = {.hi = hi, .lo = lo};
+	struct pst_block_hit hit = {};
+	struct pst_half half;
+	int kind;
+
+	if (!pkt)
+		return PST_BLOCK_NONE;
+	half = guard_block_half(pkt);
+	kind = pst_block_match_6(&half, &addr, guard_now(pkt), &hit);
+	pkt->hit = hit;
+	return kind;
+}
+
+/* enum pst_block_kind of the source: at a fixed place behind the link header, whatever else is there. */
+static __always_inline __u32 guard_listed(
+	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
+{
+	const __u8 *addr;
+
+	if (type == PST_ETH_IP) {
+		addr = pst_pull(c, off + 12, 4);
+		return addr ? guard_block_4(pkt, bpf_ntohl(*(const __u32 *)addr)) : PST_BLOCK_NONE;
+	}
+	if (type != PST_ETH_IPV6)
+		return PST_BLOCK_NONE;
+	addr = pst_pull(c, off + 8, 16);
+	return addr ? guard_block_6(bpf_be64_to_cpu(*(const __u64 *)addr),
+			      bpf_be64_to_cpu(*(const __u64 *)(addr + 8)))
+		    : PST_BLOCK_NONE;
+}
+
+/*
+ * Before anything else of the packet is read, so that what is blocked costs little. True: the lists drop it.
+ * A dry run and a trial, which tells what the packet was, go on.
+ */
+static __always_inline bool guard_lists_drop(
+	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
+{
+	if (!pkt->block_generation)
+		return false;
+	pkt->listed = guard_listed(pkt, c, off, type);
+	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & PST_GUARD_DRY_LISTS) &&
+	       !guard_is_trial(pkt);
+}
+
+/* ---- headers ---- */
+
+/* Layer 2, and what the lists say; true: they drop it. */
+static __always_inline bool guard_link_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
+{
+	struct pst_cursor c = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	__u32 off = 0;
+	__u16 type = 0;
+
+	c.len = (long)c.end - (long)c.data;
+	guard_begin(pkt, c.len, ctx->ingress_ifindex);
+	guard_read_words(pkt);
+	pkt->link = pst_parse_eth(&c, &type, &off);
+	pkt->off = off;
+	pkt->type = type;
+	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, &c, off, type);
+}
+
 /* The packet's headers into guard_packet(); enum pst_parse. Verified once, as it is no static function. */
 __noinline int guard_parse_xdp(struct xdp_md *ctx)
 {
 	struct pst_cursor c = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
 	struct guard_packet *pkt = guard_packet();
-	enum pst_parse what;
-	__u32 off = 0;
-	__u16 type = 0;
 
 	if (!pkt)
 		return PST_PARSE_SHORT;
 	c.len = (long)c.end - (long)c.data;
-	guard_begin(pkt, c.len, ctx->ingress_ifindex);
-	what = pst_parse_eth(&c, &type, &off);
-	pkt->off = off;
-	if (what != PST_PARSE_OK)
-		return what;
-	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
+	if (pkt->link != PST_PARSE_OK)
+		return pkt->link;
+	return pst_parse_ip(&c, pkt->off, pkt->type, &pkt->key, &pkt->p);
 }
 
-__noinline int guard_parse_skb(struct __sk_buff *ctx)
+/* @incoming: as policyd says, and the lists are asked. */
+__noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 {
 	struct pst_cursor c = {
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
@@ -62,6 +161,8 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx)
 	if (!pkt)
 		return PST_PARSE_SHORT;
 	guard_begin(pkt, ctx->len, ctx->ifindex);
+	if (incoming)
+		guard_read_words(pkt);
 	if (ctx->gso_segs > 1)
 		pkt->packets = ctx->gso_segs;
 	if (ctx->vlan_present)
@@ -70,6 +171,8 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx)
 	pkt->off = off;
 	if (what != PST_PARSE_OK)
 		return what;
+	if (incoming && guard_lists_drop(pkt, &c, off, type))
+		return PST_PARSE_OK;
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
 }
 
@@ -141,59 +244,6 @@ __noinline int guard_fill_skb(struct __sk_buff *ctx)
 	guard_fill_key(pkt);
 	guard_fill_head(pkt, &c);
 	return 0;
-}
-
-/* ---- allow and block list ---- */
-
-static __always_inline struct pst_half guard_block_half(const struct guard_packet *pkt)
-{
-	return (struct pst_half){
-		.table = &block_lines,
-		.base = pkt->block_generation & 1 ? cfg_block_mask + 1 : 0,
-		.mask = cfg_block_mask,
-	};
-}
-
-/* enum pst_block_kind of the source; what it matched in guard_packet(). */
-__noinline int guard_block_4(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct pst_block_hit hit = {};
-	struct pst_half half;
-	int kind;
-
-	if (!pkt)
-		return PST_BLOCK_NONE;
-	half = guard_block_half(pkt);
-	kind = pst_block_match_4(&half, bpf_ntohl(*(__u32 *)&pkt->key.saddr[12]), guard_now(pkt), &hit);
-	pkt->hit = hit;
-	return kind;
-}
-
-__noinline int guard_block_6(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct pst_block_hit hit = {};
-	struct pst_block_addr addr;
-	struct pst_half half;
-	int kind;
-
-	if (!pkt)
-		return PST_BLOCK_NONE;
-	addr.hi = bpf_be64_to_cpu(*(__u64 *)&pkt->key.saddr[0]);
-	addr.lo = bpf_be64_to_cpu(*(__u64 *)&pkt->key.saddr[8]);
-	half = guard_block_half(pkt);
-	kind = pst_block_match_6(&half, &addr, guard_now(pkt), &hit);
-	pkt->hit = hit;
-	return kind;
-}
-
-/* enum pst_block_kind of the source */
-static __always_inline __u32 guard_listed(const struct guard_packet *pkt)
-{
-	if (pkt->key.family == AF_INET)
-		return guard_block_4();
-	return pkt->key.family == AF_INET6 ? guard_block_6() : PST_BLOCK_NONE;
 }
 
 /* ---- firewall: the parts of the search, each verified once ---- */
@@ -357,38 +407,18 @@ static __always_inline bool guard_is_cut(const struct guard_packet *pkt)
 #define GUARD_TO_RULES PST_GUARD_REASONS       /* no reason yet: the rules decide */
 #define GUARD_GO_ON    (PST_GUARD_REASONS + 1) /* nor do they yet: the steps behind do */
 
-/* Read once: the whole packet is judged by one generation of each table. */
-static __always_inline void guard_read_words(struct guard_packet *pkt)
-{
-	__u32 zero = 0;
-	struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
-
-	pkt->fw_generation = g ? *(volatile __u64 *)&g->fw_generation : 0;
-	pkt->block_generation = g ? *(volatile __u64 *)&g->block_generation : 0;
-	pkt->flags = g ? *(volatile __u64 *)&g->flags : 0;
-	pkt->bad_flags = g ? *(volatile __u64 *)&g->bad_flags : 0;
-	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
-	pkt->allowed = false;
-	pkt->dry = 0;
-}
-
-/* What headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
+/* What source and headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
 static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst_parse what)
 {
-	__u32 listed = PST_BLOCK_NONE;
-
-	guard_read_words(pkt);
+	if (pkt->listed >= PST_BLOCK_ADDRESS && guard_drops(pkt, PST_GUARD_DRY_LISTS, PST_GUARD_DRY_BLOCKED))
+		return PST_GUARD_BLOCKED;
 	if (what == PST_PARSE_SHORT || (what == PST_PARSE_OK && guard_is_cut(pkt)))
 		return PST_GUARD_TRUNCATED;
 	if (what == PST_PARSE_BAD)
 		return PST_GUARD_MALFORMED;
 	if (!pkt->key.family)
 		return PST_GUARD_NO_IP;
-	if (pkt->block_generation)
-		listed = guard_listed(pkt);
-	if (listed >= PST_BLOCK_ADDRESS && guard_drops(pkt, PST_GUARD_DRY_LISTS, PST_GUARD_DRY_BLOCKED))
-		return PST_GUARD_BLOCKED;
-	pkt->allowed = listed == PST_BLOCK_ALLOWED;
+	pkt->allowed = pkt->listed == PST_BLOCK_ALLOWED;
 	if (!pkt->allowed && guard_has_bad_flags(pkt) &&
 		guard_drops(pkt, PST_GUARD_DRY_FLAGS, PST_GUARD_DRY_BAD_FLAGS))
 		return PST_GUARD_BAD_FLAGS;
@@ -506,18 +536,11 @@ static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_pa
 	return guard_firewall();
 }
 
-static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet **ret_pkt)
+static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
 {
-	enum pst_parse what = guard_parse_xdp(ctx);
-	struct guard_packet *pkt = guard_packet();
-	__u32 reason;
-	bool rules;
+	__u32 reason = guard_before_rules_xdp(ctx, pkt, guard_parse_xdp(ctx));
+	bool rules = reason == GUARD_TO_RULES;
 
-	*ret_pkt = pkt;
-	if (!pkt)
-		return XDP_PASS;
-	reason = guard_before_rules_xdp(ctx, pkt, what);
-	rules = reason == GUARD_TO_RULES;
 	if (rules)
 		reason = guard_rules_xdp(ctx, pkt);
 	if (guard_syn_too_many(pkt, reason))
@@ -534,11 +557,16 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 SEC("xdp")
 int guard_xdp(struct xdp_md *ctx)
 {
-	struct guard_packet *pkt;
-	int verdict = guard_chain_xdp(ctx, &pkt);
+	struct guard_packet *pkt = guard_packet();
+	int verdict = XDP_DROP;
 
-	if (pkt)
-		guard_leave(pkt);
+	if (!pkt)
+		return XDP_PASS;
+	if (guard_link_xdp(ctx, pkt))
+		guard_count_reason(PST_GUARD_BLOCKED, pkt);
+	else
+		verdict = guard_chain_xdp(ctx, pkt);
+	guard_leave(pkt);
 	return verdict;
 }
 
@@ -557,14 +585,14 @@ static __always_inline bool guard_pull(struct __sk_buff *ctx, __u32 most)
 	return have < len && have < most && !bpf_skb_pull_data(ctx, len < most ? len : most);
 }
 
-static __always_inline enum pst_parse guard_parse_pulled(struct __sk_buff *ctx)
+static __always_inline enum pst_parse guard_parse_pulled(struct __sk_buff *ctx, bool incoming)
 {
-	enum pst_parse what = guard_parse_skb(ctx);
+	enum pst_parse what = guard_parse_skb(ctx, incoming);
 
 	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL))
-		what = guard_parse_skb(ctx);
+		what = guard_parse_skb(ctx, incoming);
 	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL_MAX))
-		what = guard_parse_skb(ctx);
+		what = guard_parse_skb(ctx, incoming);
 	return what;
 }
 
@@ -608,7 +636,7 @@ static __always_inline __u32 guard_rules_skb(struct __sk_buff *ctx, struct guard
 
 static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_packet **ret_pkt)
 {
-	enum pst_parse what = guard_parse_pulled(ctx);
+	enum pst_parse what = guard_parse_pulled(ctx, true);
 	struct guard_packet *pkt = guard_packet();
 	__u32 reason;
 	bool rules;
@@ -665,7 +693,7 @@ int guard_tc_egress(struct __sk_buff *ctx)
 	flags = *(const volatile __u64 *)&g->flags;
 	if (!(flags & PST_GUARD_CT) || ctx->mark == SYN_OWN_MARK)
 		return TC_ACT_UNSPEC;
-	if (guard_parse_pulled(ctx) == PST_PARSE_OK)
+	if (guard_parse_pulled(ctx, false) == PST_PARSE_OK)
 		guard_egress(ctx, pkt, flags);
 	guard_leave(pkt);
 	return TC_ACT_UNSPEC;
