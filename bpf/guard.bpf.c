@@ -23,11 +23,16 @@ static __always_inline void guard_begin(struct guard_packet *pkt, __u32 bytes, _
 {
 	ifindex = guard_trial_begin(pkt, ifindex);
 	barrier();
-	__builtin_memset(&pkt->key, 0, sizeof(pkt->key) + sizeof(pkt->p));
 	pkt->packets = 1;
 	pkt->bytes = bytes;
 	pkt->tag = 0;
 	pkt->fw.ifindex = ifindex;
+}
+
+/* Nothing of it has been parsed. */
+static __always_inline void guard_clear(struct guard_packet *pkt)
+{
+	__builtin_memset(&pkt->key, 0, sizeof(pkt->key) + sizeof(pkt->p));
 }
 
 /* Read once: the whole packet is judged by one generation of each table. */
@@ -143,6 +148,7 @@ __noinline int guard_parse_xdp(struct xdp_md *ctx)
 	if (!pkt)
 		return PST_PARSE_SHORT;
 	c.len = (long)c.end - (long)c.data;
+	guard_clear(pkt);
 	if (pkt->link != PST_PARSE_OK)
 		return pkt->link;
 	return pst_parse_ip(&c, pkt->off, pkt->type, &pkt->key, &pkt->p);
@@ -161,6 +167,7 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 	if (!pkt)
 		return PST_PARSE_SHORT;
 	guard_begin(pkt, ctx->len, ctx->ifindex);
+	guard_clear(pkt);
 	if (incoming)
 		guard_read_words(pkt);
 	if (ctx->gso_segs > 1)
