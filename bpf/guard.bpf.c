@@ -28,11 +28,151 @@ static __always_inline void guard_begin(struct guard_packet *pkt, __u32 bytes, _
 {
 	ifindex = guard_trial_begin(pkt, ifindex);
 	barrier();
-	__builtin_memset(&pkt->key, 0, sizeof(pkt->key) + sizeof(pkt->p));
 	pkt->packets = 1;
 	pkt->bytes = bytes;
 	pkt->tag = 0;
 	pkt->fw.ifindex = ifindex;
+}
+
+/* Nothing of it has been parsed. */
+static __always_inline void guard_clear(struct guard_packet *pkt)
+{
+	__builtin_memset(&pkt->key, 0, sizeof(pkt->key) + sizeof(pkt->p));
+}
+
+/* Read once: the whole packet is judged by one generation of each table. */
+static __always_inline void guard_read_words(struct guard_packet *pkt)
+{
+	__u32 zero = 0;
+	struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
+
+	pkt->fw_generation = g ? *(volatile __u64 *)&g->fw_generation : 0;
+	pkt->block_generation = g ? *(volatile __u64 *)&g->block_generation : 0;
+	pkt->flags = g ? *(volatile __u64 *)&g->flags : 0;
+	pkt->bad_flags = g ? *(volatile __u64 *)&g->bad_flags : 0;
+	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
+	pkt->listed = PST_BLOCK_NONE;
+	pkt->allowed = false;
+	pkt->dry = 0;
+	pkt->offender = 0;
+	pkt->acts = 0;
+}
+
+/* ---- allow and block list ---- */
+
+static __always_inline struct pst_half guard_block_half(const struct guard_packet *pkt)
+{
+	return (struct pst_half){
+		.table = &block_lines,
+		.base = pkt->block_generation & 1 ? cfg_block_mask + 1 : 0,
+		.mask = cfg_block_mask,
+	};
+}
+
+/* enum pst_block_kind of the source; what it matched in guard_packet(). */
+static __always_inline __u32 guard_block_4(struct guard_packet *pkt, __u32 addr)
+{
+	struct pst_half half = guard_block_half(pkt);
+	struct pst_block_hit hit = {};
+	__u32 kind = pst_block_match_4(&half, addr, guard_now(pkt), &hit);
+
+	pkt->hit = hit;
+	return kind;
+}
+
+__noinline int guard_block_6(__u64 hi, __u64 lo)
+{
+	struct guard_packet *pkt = guard_packet();
+	const struct pst_block_addr addr = {.hi = hi, .lo = lo};
+	struct pst_block_hit hit = {};
+	struct pst_half half;
+	int kind;
+
+	if (!pkt)
+		return PST_BLOCK_NONE;
+	half = guard_block_half(pkt);
+	kind = pst_block_match_6(&half, &addr, guard_now(pkt), &hit);
+	pkt->hit = hit;
+	return kind;
+}
+
+/* What counters and samples tell of a packet of which nothing more is read. */
+static __always_inline void guard_key_head(struct guard_packet *pkt, __u8 family, __u8 protocol)
+{
+	pkt->key.family = family;
+	pkt->key.protocol = protocol;
+}
+
+/* @ip: from the protocol on. */
+static __always_inline __u32 guard_listed_4(struct guard_packet *pkt, const __u8 *ip)
+{
+	__u32 kind = guard_block_4(pkt, bpf_ntohl(*(const __u32 *)(ip + 3)));
+
+	if (kind >= PST_BLOCK_ADDRESS) {
+		guard_key_head(pkt, AF_INET, ip[0]);
+		pst_parse_addr4(pkt->key.saddr, ip + 3);
+	}
+	return kind;
+}
+
+static __always_inline __u32 guard_listed_6(struct guard_packet *pkt, const __u8 *ip)
+{
+	__u32 kind = guard_block_6(
+		bpf_be64_to_cpu(*(const __u64 *)(ip + 2)), bpf_be64_to_cpu(*(const __u64 *)(ip + 10)));
+
+	if (kind >= PST_BLOCK_ADDRESS) {
+		guard_key_head(pkt, AF_INET6, ip[0]);
+		__builtin_memcpy(pkt->key.saddr, ip + 2, 16);
+	}
+	return kind;
+}
+
+/* enum pst_block_kind of the source: at a fixed place behind the link header, whatever else is there. */
+static __always_inline __u32 guard_listed(
+	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
+{
+	const __u8 *ip;
+
+	if (type == PST_ETH_IP) {
+		ip = pst_pull(c, off + 9, 7);
+		return ip ? guard_listed_4(pkt, ip) : PST_BLOCK_NONE;
+	}
+	if (type != PST_ETH_IPV6)
+		return PST_BLOCK_NONE;
+	ip = pst_pull(c, off + 6, 18);
+	return ip ? guard_listed_6(pkt, ip) : PST_BLOCK_NONE;
+}
+
+/*
+ * Before anything else of the packet is read, so that what is blocked costs little. True: the lists drop it.
+ * A dry run and a trial, which tells what the packet was, go on.
+ */
+static __always_inline bool guard_lists_drop(
+	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
+{
+	if (!pkt->block_generation)
+		return false;
+	pkt->listed = guard_listed(pkt, c, off, type);
+	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & PST_GUARD_DRY_LISTS) &&
+	       !guard_is_trial(pkt);
+}
+
+/* ---- headers ---- */
+
+/* Layer 2, and what the lists say; true: they drop it. */
+static __always_inline bool guard_link_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
+{
+	struct pst_cursor c = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	__u32 off = 0;
+	__u16 type = 0;
+
+	c.len = (long)c.end - (long)c.data;
+	guard_begin(pkt, c.len, ctx->ingress_ifindex);
+	guard_read_words(pkt);
+	pkt->link = pst_parse_eth(&c, &type, &off);
+	pkt->off = off;
+	pkt->type = type;
+	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, &c, off, type);
 }
 
 /* The packet's headers into guard_packet(); enum pst_parse. Verified once, as it is no static function. */
@@ -40,23 +180,18 @@ __noinline int guard_parse_xdp(struct xdp_md *ctx)
 {
 	struct pst_cursor c = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
 	struct guard_packet *pkt = guard_packet();
-	enum pst_parse what;
-	__u32 off = 0;
-	__u16 type = 0;
 
 	if (!pkt)
 		return PST_PARSE_SHORT;
 	c.len = (long)c.end - (long)c.data;
-	guard_begin(pkt, c.len, ctx->ingress_ifindex);
-	what = pst_parse_eth(&c, &type, &off);
-	pkt->off = off;
-	pkt->type = type;
-	if (what != PST_PARSE_OK)
-		return what;
-	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
+	guard_clear(pkt);
+	if (pkt->link != PST_PARSE_OK)
+		return pkt->link;
+	return pst_parse_ip(&c, pkt->off, pkt->type, &pkt->key, &pkt->p);
 }
 
-__noinline int guard_parse_skb(struct __sk_buff *ctx)
+/* @incoming: as policyd says, and the lists are asked. */
+__noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 {
 	struct pst_cursor c = {
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
@@ -68,6 +203,9 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx)
 	if (!pkt)
 		return PST_PARSE_SHORT;
 	guard_begin(pkt, ctx->len, ctx->ifindex);
+	guard_clear(pkt);
+	if (incoming)
+		guard_read_words(pkt);
 	if (ctx->gso_segs > 1)
 		pkt->packets = ctx->gso_segs;
 	if (ctx->vlan_present)
@@ -77,6 +215,8 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx)
 	pkt->type = type;
 	if (what != PST_PARSE_OK)
 		return what;
+	if (incoming && guard_lists_drop(pkt, &c, off, type))
+		return PST_PARSE_OK;
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
 }
 
@@ -148,59 +288,6 @@ __noinline int guard_fill_skb(struct __sk_buff *ctx)
 	guard_fill_key(pkt);
 	guard_fill_head(pkt, &c);
 	return 0;
-}
-
-/* ---- allow and block list ---- */
-
-static __always_inline struct pst_half guard_block_half(const struct guard_packet *pkt)
-{
-	return (struct pst_half){
-		.table = &block_lines,
-		.base = pkt->block_generation & 1 ? cfg_block_mask + 1 : 0,
-		.mask = cfg_block_mask,
-	};
-}
-
-/* enum pst_block_kind of the source; what it matched in guard_packet(). */
-__noinline int guard_block_4(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct pst_block_hit hit = {};
-	struct pst_half half;
-	int kind;
-
-	if (!pkt)
-		return PST_BLOCK_NONE;
-	half = guard_block_half(pkt);
-	kind = pst_block_match_4(&half, bpf_ntohl(*(__u32 *)&pkt->key.saddr[12]), guard_now(pkt), &hit);
-	pkt->hit = hit;
-	return kind;
-}
-
-__noinline int guard_block_6(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct pst_block_hit hit = {};
-	struct pst_block_addr addr;
-	struct pst_half half;
-	int kind;
-
-	if (!pkt)
-		return PST_BLOCK_NONE;
-	addr.hi = bpf_be64_to_cpu(*(__u64 *)&pkt->key.saddr[0]);
-	addr.lo = bpf_be64_to_cpu(*(__u64 *)&pkt->key.saddr[8]);
-	half = guard_block_half(pkt);
-	kind = pst_block_match_6(&half, &addr, guard_now(pkt), &hit);
-	pkt->hit = hit;
-	return kind;
-}
-
-/* enum pst_block_kind of the source */
-static __always_inline __u32 guard_listed(const struct guard_packet *pkt)
-{
-	if (pkt->key.family == AF_INET)
-		return guard_block_4();
-	return pkt->key.family == AF_INET6 ? guard_block_6() : PST_BLOCK_NONE;
 }
 
 /* ---- firewall: the parts of the search, each verified once ---- */
@@ -356,40 +443,18 @@ static __always_inline bool guard_is_cut(const struct guard_packet *pkt)
 #define GUARD_TO_RULES PST_GUARD_REASONS       /* no reason yet: the rules decide */
 #define GUARD_GO_ON    (PST_GUARD_REASONS + 1) /* nor do they yet: the steps behind do */
 
-/* Read once: the whole packet is judged by one generation of each table. */
-static __always_inline void guard_read_words(struct guard_packet *pkt)
-{
-	__u32 zero = 0;
-	struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
-
-	pkt->fw_generation = g ? *(volatile __u64 *)&g->fw_generation : 0;
-	pkt->block_generation = g ? *(volatile __u64 *)&g->block_generation : 0;
-	pkt->flags = g ? *(volatile __u64 *)&g->flags : 0;
-	pkt->bad_flags = g ? *(volatile __u64 *)&g->bad_flags : 0;
-	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
-	pkt->allowed = false;
-	pkt->dry = 0;
-	pkt->offender = 0;
-	pkt->acts = 0;
-}
-
-/* What headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
+/* What source and headers alone decide; enum pst_guard_reason or GUARD_GO_ON. */
 static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst_parse what)
 {
-	__u32 listed = PST_BLOCK_NONE;
-
-	guard_read_words(pkt);
+	if (pkt->listed >= PST_BLOCK_ADDRESS && guard_drops(pkt, PST_GUARD_DRY_LISTS, PST_GUARD_DRY_BLOCKED))
+		return PST_GUARD_BLOCKED;
 	if (what == PST_PARSE_SHORT || (what == PST_PARSE_OK && guard_is_cut(pkt)))
 		return PST_GUARD_TRUNCATED;
 	if (what == PST_PARSE_BAD)
 		return PST_GUARD_MALFORMED;
 	if (!pkt->key.family)
 		return PST_GUARD_NO_IP;
-	if (pkt->block_generation)
-		listed = guard_listed(pkt);
-	if (listed >= PST_BLOCK_ADDRESS && guard_drops(pkt, PST_GUARD_DRY_LISTS, PST_GUARD_DRY_BLOCKED))
-		return PST_GUARD_BLOCKED;
-	pkt->allowed = listed == PST_BLOCK_ALLOWED;
+	pkt->allowed = pkt->listed == PST_BLOCK_ALLOWED;
 	if (pkt->flags & PST_GUARD_OFFENDERS && !pkt->allowed && guard_is_offender() &&
 		guard_drops(pkt, PST_GUARD_DRY_OFFENDERS, PST_GUARD_DRY_OFFENDER))
 		return PST_GUARD_OFFENDER;
@@ -555,17 +620,11 @@ static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_pa
 	return reason == GUARD_TO_RULES ? guard_firewall() : reason;
 }
 
-static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet **ret_pkt)
+static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
 {
-	enum pst_parse what = guard_parse_xdp(ctx);
-	struct guard_packet *pkt = guard_packet();
-	__u32 reason;
+	__u32 reason = guard_before_rules_xdp(ctx, pkt, guard_parse_xdp(ctx));
 	bool tracked, dropped;
 
-	*ret_pkt = pkt;
-	if (!pkt)
-		return XDP_PASS;
-	reason = guard_before_rules_xdp(ctx, pkt, what);
 	if (guard_offends(pkt, reason))
 		guard_offend_xdp(ctx, pkt, reason);
 	tracked = guard_is_tracked(pkt, reason);
@@ -592,11 +651,18 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 SEC("xdp")
 int guard_xdp(struct xdp_md *ctx)
 {
-	struct guard_packet *pkt;
-	int verdict = guard_chain_xdp(ctx, &pkt);
+	struct guard_packet *pkt = guard_packet();
+	int verdict = XDP_DROP;
 
-	if (pkt)
-		guard_leave(pkt);
+	if (!pkt)
+		return XDP_PASS;
+	if (guard_link_xdp(ctx, pkt)) {
+		guard_sample(pkt, PST_GUARD_DRY_BLOCKED);
+		guard_count_in(pkt, PST_GUARD_BLOCKED, true, PST_GUARD_DROP);
+	} else {
+		verdict = guard_chain_xdp(ctx, pkt);
+	}
+	guard_leave(pkt);
 	return verdict;
 }
 
@@ -615,14 +681,14 @@ static __always_inline bool guard_pull(struct __sk_buff *ctx, __u32 most)
 	return have < len && have < most && !bpf_skb_pull_data(ctx, len < most ? len : most);
 }
 
-static __always_inline enum pst_parse guard_parse_pulled(struct __sk_buff *ctx)
+static __always_inline enum pst_parse guard_parse_pulled(struct __sk_buff *ctx, bool incoming)
 {
-	enum pst_parse what = guard_parse_skb(ctx);
+	enum pst_parse what = guard_parse_skb(ctx, incoming);
 
 	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL))
-		what = guard_parse_skb(ctx);
+		what = guard_parse_skb(ctx, incoming);
 	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL_MAX))
-		what = guard_parse_skb(ctx);
+		what = guard_parse_skb(ctx, incoming);
 	return what;
 }
 
@@ -667,7 +733,7 @@ static __always_inline __u32 guard_rules_skb(struct __sk_buff *ctx, struct guard
 
 static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_packet **ret_pkt)
 {
-	enum pst_parse what = guard_parse_pulled(ctx);
+	enum pst_parse what = guard_parse_pulled(ctx, true);
 	struct guard_packet *pkt = guard_packet();
 	__u32 reason;
 	bool tracked, dropped;
@@ -721,7 +787,7 @@ static __always_inline void guard_egress(struct __sk_buff *ctx, struct guard_pac
 /* Its protocol, for counting; tracked if @flags say so. */
 static __always_inline __u32 guard_out(struct __sk_buff *ctx, struct guard_packet *pkt, __u64 flags)
 {
-	enum pst_parse what = guard_parse_pulled(ctx);
+	enum pst_parse what = guard_parse_pulled(ctx, false);
 	__u32 protocol = PST_GUARD_OTHER;
 
 	if (what == PST_PARSE_OK || what == PST_PARSE_OTHER)

@@ -57,13 +57,15 @@ struct guard_packet {
 	__u32 packets;           /* on the wire: what GRO made one comes as one to tc */
 	__u32 bytes;             /* of the frame */
 	__u32 off;               /* of layer 3 */
+	__u32 link;              /* enum pst_parse of layer 2 */
 	__u32 type;              /* of what is there */
 	__u32 tag;               /* the outer one, when the device took it off: GUARD_TAGGED | TCI */
 	__u32 verdict;           /* of the search */
 	__u32 passed;            /* rules on the way that decided nothing */
 	__u32 misses;            /* so far, any number: which way of a full set goes */
 	__u32 now;               /* its second */
-	__u32 allowed;           /* its source is on the allow list */
+	__u32 listed;            /* enum pst_block_kind of its source */
+	__u32 allowed;           /* its source is on the allow list, which counts from the lists' turn on */
 	__u32 asked;             /* enum sig_asked */
 	__u32 payload;           /* bytes behind its headers */
 	__u32 dry;               /* bits of the steps that would drop it but run dry (struct pst_guard_why) */

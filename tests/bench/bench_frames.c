@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bench_frames IF MAC SOURCE SOURCES PORT MS CPU: UDP frames from SOURCES addresses in turn into a veth pair,
- * as fast as it goes: XDP frames of a test run, 64 at a time, as a driver has them. The other end takes them
- * in the same CPU's softirq, within our own time. Prints a line of JSON. For namespaces of a test alone.
+ * bench_frames xdp|socket IF MAC SOURCE SOURCES PORT MS CPU: UDP frames from SOURCES addresses in turn into a
+ * veth pair, as fast as it goes, 64 at a time: XDP frames of a test run, as a driver has them, or packets
+ * that the stack sends for a packet socket. The other end takes them in the same CPU's softirq, within our
+ * own time. Prints a line of JSON. For namespaces of a test alone.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -10,11 +11,13 @@
 #include <errno.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netpacket/packet.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "proto/base/cleanup.h"
@@ -81,20 +84,60 @@ static uint32_t sum_of(const void *bytes, size_t len)
 	return sum;
 }
 
-static struct bench_frames_bpf *load(const struct frame *f, char **argv)
+/* What is sent, and how: by the program if there is one, else by the socket. */
+struct sender {
+	struct frame frame;
+	uint32_t ifindex, first, n_sources, ip_sum, next;
+	struct bench_frames_bpf *skel;
+	int socket;
+	struct frame frames[BATCH]; /* of the socket */
+	struct mmsghdr messages[BATCH];
+	struct iovec parts[BATCH];
+};
+
+static void open_program(struct sender *s)
 {
-	struct bench_frames_bpf *skel = bench_frames_bpf__open();
+	s->skel = bench_frames_bpf__open();
+	if (!s->skel)
+		die("open", errno);
+	s->skel->rodata->ifindex = s->ifindex;
+	s->skel->rodata->first = s->first;
+	s->skel->rodata->n_sources = s->n_sources;
+	s->skel->rodata->ip_sum = s->ip_sum;
+	if (bench_frames_bpf__load(s->skel))
+		die("load", errno);
+}
+
+static void open_socket(struct sender *s)
+{
+	const struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)s->ifindex};
+
+	/* of no protocol: it receives nothing */
+	s->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (s->socket < 0 || bind(s->socket, (const struct sockaddr *)&to, sizeof(to)))
+		die("packet socket", errno);
+	for (size_t i = 0; i < BATCH; i++) {
+		s->frames[i] = s->frame;
+		s->parts[i] = (struct iovec){.iov_base = &s->frames[i], .iov_len = sizeof(s->frames[i])};
+		s->messages[i].msg_hdr = (struct msghdr){.msg_iov = &s->parts[i], .msg_iovlen = 1};
+	}
+}
+
+static void prepare(struct sender *s, char **argv)
+{
 	struct in_addr source;
 
-	if (!skel || inet_pton(AF_INET, argv[3], &source) != 1)
-		die("open", EINVAL);
-	skel->rodata->ifindex = if_nametoindex(argv[1]);
-	skel->rodata->first = ntohl(source.s_addr);
-	skel->rodata->n_sources = (uint32_t)strtoul(argv[4], NULL, 10);
-	skel->rodata->ip_sum = sum_of(&f->ip, sizeof(f->ip));
-	if (!skel->rodata->ifindex || bench_frames_bpf__load(skel))
-		die(argv[1], errno);
-	return skel;
+	build(&s->frame, argv[3], argv[6]);
+	s->ifindex = if_nametoindex(argv[2]);
+	s->n_sources = (uint32_t)strtoul(argv[5], NULL, 10);
+	if (!s->ifindex || !s->n_sources || inet_pton(AF_INET, argv[4], &source) != 1)
+		die(argv[2], EINVAL);
+	s->first = ntohl(source.s_addr);
+	s->ip_sum = sum_of(&s->frame.ip, sizeof(s->frame.ip));
+	if (strcmp(argv[1], "socket"))
+		open_program(s);
+	else
+		open_socket(s);
 }
 
 /* Processor time of the process, with the softirqs that interrupted it. */
@@ -106,43 +149,72 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Sends @repeat frames; the CPU's time for it. */
-static uint64_t send_frames(const struct bench_frames_bpf *skel, struct frame *f, int repeat)
+static void run_program(struct sender *s, int repeat)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = LIVE_FRAMES, .batch_size = BATCH, .data_in = f,
-		.data_size_in = sizeof(*f), .repeat = repeat);
-	uint64_t start = cpu_ns();
-	int e = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.send_frame), &opts);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = LIVE_FRAMES, .batch_size = BATCH, .data_in = &s->frame,
+		.data_size_in = sizeof(s->frame), .repeat = repeat);
+	int e = bpf_prog_test_run_opts(bpf_program__fd(s->skel->progs.send_frame), &opts);
 
 	if (e)
 		die("test run", e);
+}
+
+/* As the program does it. */
+static void next_source(struct sender *s, struct frame *f)
+{
+	uint32_t source = s->first + s->next, sum = s->ip_sum + (source >> 16) + (source & 0xffff);
+
+	s->next = s->next + 1 < s->n_sources ? s->next + 1 : 0;
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	f->ip.saddr = htonl(source);
+	f->ip.check = htons((uint16_t)~sum);
+}
+
+static void run_socket(struct sender *s, int repeat)
+{
+	for (int done = 0; done < repeat; done += BATCH) {
+		for (size_t i = 0; i < BATCH; i++)
+			next_source(s, &s->frames[i]);
+		if (sendmmsg(s->socket, s->messages, BATCH, 0) != BATCH)
+			die("send", errno);
+	}
+}
+
+/* Sends @repeat frames, a multiple of a batch; the CPU's time for it. */
+static uint64_t send_frames(struct sender *s, int repeat)
+{
+	uint64_t start = cpu_ns();
+
+	if (s->skel)
+		run_program(s, repeat);
+	else
+		run_socket(s, repeat);
 	return cpu_ns() - start;
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t end, took = 0, timed = 0;
-	struct bench_frames_bpf *skel;
-	struct frame f;
+	static struct sender s;
 	int step;
 
-	if (argc != 8) {
-		fputs("usage: bench_frames IF MAC SOURCE SOURCES PORT MS CPU\n", stderr);
+	if (argc != 9 || (strcmp(argv[1], "xdp") && strcmp(argv[1], "socket"))) {
+		fputs("usage: bench_frames xdp|socket IF MAC SOURCE SOURCES PORT MS CPU\n", stderr);
 		return PST_EXIT_USAGE;
 	}
 	refuse_the_host("bench_frames");
-	pin(atoi(argv[7]));
-	build(&f, argv[2], argv[5]);
-	skel = load(&f, argv);
+	pin(atoi(argv[8]));
+	prepare(&s, argv);
 	/* the first ones warm up, and tell how many a step may have */
-	step = send_frames(skel, &f, STEP_MIN) > STEP_MIN * SLOW_NS ? STEP_MIN : STEP_MAX;
-	end = pst_now_mono_ns() + strtoul(argv[6], NULL, 10) * MS_NS;
+	step = send_frames(&s, STEP_MIN) > STEP_MIN * SLOW_NS ? STEP_MIN : STEP_MAX;
+	end = pst_now_mono_ns() + strtoul(argv[7], NULL, 10) * MS_NS;
 	do {
-		took += send_frames(skel, &f, step);
+		took += send_frames(&s, step);
 		timed += (uint64_t)step;
 	} while (timed < 2 * (uint64_t)step || pst_now_mono_ns() < end);
 	printf("{\"sent\": %llu, \"timed\": %llu, \"cpu_ns\": %llu}\n", (unsigned long long)timed + STEP_MIN,
 		(unsigned long long)timed, (unsigned long long)took);
-	bench_frames_bpf__destroy(skel);
+	bench_frames_bpf__destroy(s.skel);
 	return 0;
 }

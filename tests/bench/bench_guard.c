@@ -6,6 +6,7 @@
  * packet is searched for). Then the steps against floods alone, and the whole chain for connections that are
  * open: both lists, limits, tracking, rules.
  */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -348,6 +349,24 @@ static void measure_tables(uint32_t n_flows, int rounds)
 		median(parse, rounds), median(own, rounds), median(lru, rounds));
 }
 
+/* Sources on the block list, one or many in turn, with everything switched on. */
+static void measure_blocked(uint32_t n_flows, int rounds)
+{
+	double drop[ROUNDS_MAX], blocked[ROUNDS_MAX];
+	int prog = guard_of(&chain, 2);
+
+	for (uint32_t i = 0; i < n_flows; i++)
+		flows[i] = (struct flow){.saddr = htonl(0xac100000 + 1 + i % 999), .daddr = 1};
+	chain.control->block_generation = 2;
+	chain.control->flags = PST_GUARD_CT | PST_GUARD_LIMITS;
+	for (int i = 0; i < rounds; i++) {
+		drop[i] = run(bpf_program__fd(bench->progs.bench_drop), n_flows);
+		blocked[i] = run(prog, n_flows);
+	}
+	printf("{\"listed\": %u, \"drop\": %.1f, \"blocked\": %.1f}\n", n_flows, median(drop, rounds),
+		median(blocked, rounds));
+}
+
 static int measure_tracking(int rounds)
 {
 	int r = force_chain(1000);
@@ -363,6 +382,8 @@ static int measure_tracking(int rounds)
 	measure_tables(1, rounds);
 	measure_tables(FLOWS, rounds);
 	measure_tables(STRANGERS, rounds);
+	measure_blocked(1, rounds);
+	measure_blocked(999, rounds);
 	return 0;
 }
 

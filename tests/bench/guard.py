@@ -13,6 +13,7 @@ FIGURES = {
     "guard.disabled_ns": bench.Spec("ns"),
     "guard.chain_ns": bench.Spec("ns", *bench.at_most(160)),
     "guard.chain_ns_rotating": bench.Spec("ns"),
+    "guard.blocked_ns": bench.Spec("ns"),
     "ct.new_ns": bench.Spec("ns"),
     "ddos.flags_ns": bench.Spec("ns"),
     "ddos.signatures_ns": bench.Spec("ns"),
@@ -41,6 +42,8 @@ def run(ctx):
     floods = next(r for r in rows if "signatures" in r)
     for name, key in (("ddos.flags_ns", "flags"), ("ddos.signatures_ns", "none_fits"), ("ddos.signatures_ns_64", "all_fit")):
         ctx.put(name, [floods[key] - floods["off"]], floor=floods["off"])
+    blocked = next(r for r in rows if r.get("listed") == 1)  # above a drop alone
+    ctx.put("guard.blocked_ns", [blocked["blocked"] - blocked["drop"]], floor=blocked["drop"])
     strangers = tables[max(tables)]
     ctx.put("ct.new_ns", [strangers["own"] - strangers["parse"]], floor=strangers["parse"],
             peers={"LRU hash map": strangers["lru"] - strangers["parse"]})

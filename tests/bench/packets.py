@@ -3,7 +3,7 @@
 
 Each way to drop has a veth pair of its own between two namespaces, and all take turns within each round. Packets a second are of
 the CPU's time that generator and dropper used, so what else runs on the machine is left out, and they are those that the dropper
-itself counted.
+itself counted. Two generators: `xdp`, whose packets cost next to nothing, and `socket`, whose packets come through a packet socket and the stack.
 """
 import ipaddress
 import json
@@ -29,6 +29,10 @@ FIGURES = {
     "blocklist.rate_ratio_1m": bench.Spec("x", *bench.at_least(0.70)),
     "blocklist.packet_ns_1k": bench.Spec("ns"),
     "blocklist.packet_ns_1m": bench.Spec("ns"),
+    "blocklist.socket_rate_ratio_1k": bench.Spec("x", *bench.at_least(0.85)),
+    "blocklist.socket_rate_ratio_1m": bench.Spec("x", *bench.at_least(0.70)),
+    "blocklist.socket_packet_ns_1k": bench.Spec("ns"),
+    "blocklist.socket_packet_ns_1m": bench.Spec("ns"),
     "fw.rate_ratio_1000": bench.Spec("x"),
     "fw.packet_ns_1000": bench.Spec("ns"),
 }
@@ -225,10 +229,10 @@ def ksoftirqd_ns():
     return 0
 
 
-def packet_ns(ctx, sink, first, n):
+def packet_ns(ctx, generator, sink, first, n):
     """Time of the CPU a packet, from the generator to its end."""
     before, other = sink.count(), ksoftirqd_ns()
-    out = json.loads(bench.text_of([*sink.pair.enter_source, ctx.tool("bench_frames"), f"gen-{sink.name}", sink.pair.macs[sink.name], first,
+    out = json.loads(bench.text_of([*sink.pair.enter_source, ctx.tool("bench_frames"), generator, f"gen-{sink.name}", sink.pair.macs[sink.name], first,
                                     str(n), str(PORT), str(SLICE_MS), str(CPU)]))
     dropped, other = sink.count() - before, ksoftirqd_ns() - other
     if not 0.99 * out["sent"] <= dropped <= out["sent"]:
@@ -253,14 +257,14 @@ def peer(sink, ctx):
         return None
 
 
-def measure(ctx, bare, ours, peers, first, n):
+def measure(ctx, bare, ours, peers, first, n, generator="xdp"):
     """({name: [ns of each round]}), in turn."""
     sinks = {"bare": bare, "ours": ours, **{k: s for k, s in peers.items() if s}}
     ns = {name: [] for name in sinks}
     for turn in range(3 if ctx.quick else ROUNDS):
         for name in list(sinks)[::1 if turn % 2 else -1]:
-            ns[name].append(packet_ns(ctx, sinks[name], first, n))
-    bench.say(f"packets: {n} sources: " + ", ".join(f"{name} {statistics.median(v):.0f} ns" for name, v in ns.items()))
+            ns[name].append(packet_ns(ctx, generator, sinks[name], first, n))
+    bench.say(f"packets: {generator}, {n} sources: " + ", ".join(f"{name} {statistics.median(v):.0f} ns" for name, v in ns.items()))
     return ns
 
 
@@ -280,10 +284,11 @@ def run(ctx):
         linear, ipset, xdp = (peer(kind(ctx, pair, name), ctx) for kind, name in ((NftLinear, "linear"), (Ipset, "ipset"), (XdpFilter, "xdpf")))
         try:
             listed = str(ipaddress.ip_address(FIRST))
-            put(ctx, "blocklist.rate_ratio_1k", "blocklist.packet_ns_1k",
-                measure(ctx, bare, ours, {"nft set of 100,000": nft, "ipset": ipset, "xdp-filter of 1,000": xdp}, listed, 1000))
-            put(ctx, "blocklist.rate_ratio_1m", "blocklist.packet_ns_1m",
-                measure(ctx, bare, ours, {"nft set of 1,000,000": nft_1m, "ipset": ipset}, listed, MILLION))
+            for generator, area in (("xdp", "blocklist."), ("socket", "blocklist.socket_")):
+                put(ctx, area + "rate_ratio_1k", area + "packet_ns_1k", measure(
+                    ctx, bare, ours, {"nft set of 100,000": nft, "ipset": ipset, "xdp-filter of 1,000": xdp}, listed, 1000, generator))
+                put(ctx, area + "rate_ratio_1m", area + "packet_ns_1m", measure(
+                    ctx, bare, ours, {"nft set of 1,000,000": nft_1m, "ipset": ipset}, listed, MILLION, generator))
             put(ctx, "fw.rate_ratio_1000", "fw.packet_ns_1000",
                 measure(ctx, bare, OursByRule(ours), {"nft, linear": linear}, STRANGER, 1000))
         finally:

@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import bench  # noqa: E402
 
-MODULES = ("pipeline", "live", "latency", "idle", "added", "mapscan", "flow", "guard", "apply", "packets", "start", "parts")
+MODULES = ("pipeline", "live", "latency", "idle", "added", "mapscan", "flow", "guard", "apply", "packets", "export", "start", "parts")
 
 
 def wanted(name, prefix):

@@ -3,7 +3,7 @@
  * The guard's steps as a table: what is in force, a packet, and what has to become of it. Each line in eight
  * forms: IPv4 and IPv6, with a VLAN tag and without, at XDP and at tc. Of each: the action, the packet that
  * comes out, and that exactly the counters that the line names have moved; then the same packet cut at every
- * byte, of which each has to be "truncated" and nothing else.
+ * byte, of which each has to be "truncated" and nothing else, unless the block list has its source.
  */
 #include "policyd/fw/parse.h"
 #include "tests/bpf/ctrun.h"
@@ -174,6 +174,19 @@ static void contradicts(struct packet *p, const struct form *form)
 	}
 }
 
+static void contradicts_of_1(struct packet *p, const struct form *form)
+{
+	contradicts(p, form);
+	put_addresses(p->bytes + p->l3, &(struct flow){.ip6 = form->ip6, .peer = 1}, false);
+}
+
+/* IP of no version, as its link header does not say. */
+static void no_version_of_1(struct packet *p, const struct form *form)
+{
+	udp_of_1(p, form);
+	p->bytes[p->l3] = 0;
+}
+
 static void arp(struct packet *p, const struct form *form)
 {
 	eth(p, form->tagged ? 0 : 0x0806);
@@ -274,6 +287,15 @@ static const struct line lines[] = {
 		.reason = PST_GUARD_PASSED, NONE},
 	{"blocked, but it only counts", .block = LIST_OF_1, .flags = PST_GUARD_DRY_LISTS, .make = udp_of_1,
 		.action = PASS, .reason = PST_GUARD_PASSED, .event = EVENT(PST_GUARD_DRY_BLOCKED), NONE},
+	{"blocked, and malformed", .block = LIST_OF_1, .flags = PST_GUARD_DROP_MALFORMED,
+		.make = contradicts_of_1, .action = DROP, .reason = PST_GUARD_BLOCKED, NONE},
+	{"blocked, and of no version", .block = LIST_OF_1, .make = no_version_of_1, .action = DROP,
+		.reason = PST_GUARD_BLOCKED, NONE},
+	{"allowed, and malformed", .allow = LIST_OF_1, .flags = PST_GUARD_DROP_MALFORMED,
+		.make = contradicts_of_1, .action = DROP, .reason = PST_GUARD_MALFORMED, NONE},
+	{"blocked by what only counts, and malformed", .block = LIST_OF_1, .flags = PST_GUARD_DRY_LISTS,
+		.make = contradicts_of_1, .action = PASS, .reason = PST_GUARD_MALFORMED,
+		.event = EVENT(PST_GUARD_DRY_BLOCKED), NONE},
 	{"the list before the rules", .block = LIST_OF_1, .rules = ACCEPTS END, .make = udp_of_1,
 		.action = DROP, .reason = PST_GUARD_BLOCKED, NONE},
 	{"the rules after the allow list", .allow = LIST_OF_1, .rules = DROPS END, .make = udp_of_1,
@@ -527,17 +549,31 @@ static size_t shortest(const struct packet *p, const struct form *form)
 	return at_tc ? p->l3 + (form->ip6 ? 40 : 20) + 1 : 14;
 }
 
+/* A listed source counts as soon as it is there; all else that is cut is truncated. */
+static struct line when_cut(const struct line *l, const struct form *form, const struct packet *p, size_t len)
+{
+	bool has_source = len >= p->l3 + (form->ip6 ? 24 : 16);
+	struct line t = {.name = l->name, .action = PASS, .reason = PST_GUARD_TRUNCATED, NONE};
+
+	if (has_source && l->reason == PST_GUARD_BLOCKED) {
+		t.action = DROP;
+		t.reason = PST_GUARD_BLOCKED;
+	}
+	if (has_source && l->event == EVENT(PST_GUARD_DRY_BLOCKED))
+		t.event = l->event;
+	return t;
+}
+
 static unsigned cut(const struct line *l, const struct form *form, const struct packet *p)
 {
 	unsigned n = 0;
 
 	for (size_t len = shortest(p, form); len < p->len; len++, n += 2)
 		for (int drops = 0; drops < 2; drops++) {
-			struct line truncated = {.name = l->name,
-				.action = drops ? DROP : PASS,
-				.reason = PST_GUARD_TRUNCATED,
-				NONE};
+			struct line truncated = when_cut(l, form, p, len);
 
+			if (drops)
+				truncated.action = DROP;
 			control->flags = (l->flags & ~DROP_CUT) | (drops ? DROP_CUT : 0);
 			check(&truncated, form, p, len);
 		}
@@ -561,7 +597,7 @@ static void every_form(const struct line *l)
 		begin(l, &form, 0);
 		check(&as_it_is, &form, &p, p.len);
 		n_cases++;
-		if (l->make == arp || l->make == contradicts)
+		if (l->make == arp || l->make == contradicts || l->make == contradicts_of_1)
 			continue; /* how much of it there is, nothing says */
 		begin(l, &form, 0);
 		n_cuts += cut(l, &form, &p);
