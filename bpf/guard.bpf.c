@@ -376,6 +376,8 @@ static __always_inline __u32 guard_fw_reason(struct guard_packet *pkt, __u32 ver
 	switch (verdict & 0xff) {
 	case PST_FW_ACCEPT:
 		return PST_GUARD_FW_ACCEPT;
+	case PST_FW_STEP:
+		return PST_GUARD_FW_STEP;
 	case PST_FW_REJECT:
 		pkt->verdict = verdict; /* how it is answered */
 		return PST_GUARD_FW_REJECT;

@@ -126,7 +126,9 @@ const struct pst_arg fw_list_options[] = {
 
 static const char *action_colour(const char *action)
 {
-	return !strcmp(action, "accept") ? GREEN : !strcmp(action, "continue") ? "" : RED;
+	if (!strcmp(action, "accept") || !strcmp(action, "next"))
+		return GREEN;
+	return !strcmp(action, "continue") ? "" : RED;
 }
 
 static void print_rules(const json_t *reply, bool colour)
@@ -374,7 +376,7 @@ int fw_test_main(int argc, char **argv)
 	reply = ask_policyd(args.program, opt.run_dir, &request, "verdict");
 	if (!reply)
 		return PST_EXIT_SYSTEM;
-	accepted = !strcmp(text_of(reply, "verdict"), "accept");
+	accepted = !strcmp(text_of(reply, "verdict"), "accept") || !strcmp(text_of(reply, "verdict"), "next");
 	if (opt.json) {
 		r = print_json(reply);
 		return r ? r : !accepted;

@@ -89,7 +89,7 @@ static json_t *headers(const struct why_frame *frame, const struct pst_guard_why
 static bool came_to_rules(const struct pst_guard_why *w)
 {
 	return w->fw_generation &&
-	       (why_is_syn_reason(w->reason) ||
+	       (why_is_syn_reason(w->reason) || w->reason == PST_GUARD_FW_STEP ||
 		       (w->reason >= PST_GUARD_FW_ACCEPT && w->reason <= PST_GUARD_FW_NO_MATCH));
 }
 
@@ -243,7 +243,7 @@ static void put_rule_names(json_t *o, const char *run_dir, const struct pst_guar
 
 static const char *action_name(uint32_t action)
 {
-	static const char *const names[PST_FW_ACTIONS] = {"accept", "drop", "reject", "continue"};
+	static const char *const names[PST_FW_ACTIONS] = {"accept", "drop", "reject", "continue", "next"};
 
 	return action < PST_FW_ACTIONS ? names[action] : "?";
 }

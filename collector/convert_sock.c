@@ -101,6 +101,7 @@ static const char *verdict_of(unsigned reason)
 	switch (reason) {
 	case PST_GUARD_FW_ACCEPT:
 	case PST_GUARD_FW_POLICY:
+	case PST_GUARD_FW_STEP:
 		return "pass";
 	case PST_GUARD_FW_REJECT:
 		return "reject";

@@ -89,6 +89,7 @@ static const struct fw_word actions[] = {
 	{"drop", PST_FW_DROP},
 	{"reject", PST_FW_REJECT},
 	{"continue", PST_FW_NEXT},
+	{"next", PST_FW_STEP},
 };
 
 /* As nftables has them for both families (icmpx), the first of each; of one family behind it. */
@@ -183,7 +184,7 @@ WORDS(protocols, "protocol", 255, "tcp, udp, icmp, icmpv6 or a number up to 255"
 WORDS(dscps, "DSCP", 63, "ef, af11, cs1 or a number up to 63");
 WORDS(states, "state", 0, "new, established, related, invalid or untracked");
 WORDS(flags, "TCP flag", 255, "fin, syn, rst, psh, ack, urg, ece, cwr, none or all");
-WORDS(actions, "action", 0, "accept, drop, reject or continue");
+WORDS(actions, "action", 0, "accept, drop, reject, continue or next");
 WORDS(reject_with, "answer", 0, "port-unreachable, admin-prohibited, host-unreachable or no-route");
 WORDS(families, "family", 0, "4 or 6");
 WORDS(icmp4_types, "type of ICMP", 0, "echo-request or a number up to 255");

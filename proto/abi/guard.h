@@ -174,6 +174,8 @@ enum pst_guard_reason {
 	PST_GUARD_SYN_COOKIE,  /* a SYN above the rate of all: answered with a cookie */
 	PST_GUARD_SYN_LIMIT,   /* likewise, and dropped */
 	PST_GUARD_OFFENDER,    /* its source is blocked for what it sent before: dropped */
+	PST_GUARD_FW_STEP, /* a rule passes it on to the step behind the rules, which has nothing against it
+			    */
 	PST_GUARD_REASONS,
 };
 
@@ -442,6 +444,7 @@ enum pst_fw_action {
 	PST_FW_DROP,
 	PST_FW_REJECT, /* at XDP: dropped without an answer, with its own reason */
 	PST_FW_NEXT,   /* says nothing: the next rule that matches does */
+	PST_FW_STEP,   /* says nothing either, nor may another rule or the policy: the next step does */
 	PST_FW_ACTIONS,
 };
 

@@ -245,6 +245,7 @@ const char *pst_guard_reason_name(unsigned reason)
 		[PST_GUARD_SYN_COOKIE] = "syn_cookie",
 		[PST_GUARD_SYN_LIMIT] = "syn_limit",
 		[PST_GUARD_OFFENDER] = "offender",
+		[PST_GUARD_FW_STEP] = "fw_next",
 	};
 
 	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_REASONS, "each has a name");

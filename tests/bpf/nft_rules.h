@@ -218,7 +218,7 @@ static inline void nft_decide(FILE *f, unsigned number, unsigned action)
 		return;
 	}
 	fprintf(f, "ether daddr set 02:00:00:00:%02x:%02x ", number >> 8, number & 255);
-	fputs(action == PST_FW_ACCEPT ? "accept\n" : "dup to \"dropped\" drop\n", f);
+	fputs(action == PST_FW_ACCEPT || action == PST_FW_STEP ? "accept\n" : "dup to \"dropped\" drop\n", f);
 }
 
 /* Can it match a packet of this family? 0: of any, and what is no IP. */

@@ -73,21 +73,25 @@ static size_t whole(const struct packet *p)
 /* What the rule does, and another rule of which one field differs does not. */
 static void check_kind(const struct packet *p, bool fragment)
 {
-	static const enum pst_guard_reason reasons[] = {
-		PST_GUARD_FW_ACCEPT, PST_GUARD_FW_DROP, PST_GUARD_FW_REJECT};
+	static const struct {
+		enum pst_fw_action action;
+		int what;
+		enum pst_guard_reason reason;
+	} kinds[] = {{PST_FW_ACCEPT, PASS, PST_GUARD_FW_ACCEPT}, {PST_FW_STEP, PASS, PST_GUARD_FW_STEP},
+		{PST_FW_DROP, DROP, PST_GUARD_FW_DROP}, {PST_FW_REJECT, DROP, PST_GUARD_FW_REJECT}};
 	struct fw_ruleset set = {.rules = calloc(1, sizeof(*set.rules)), .n = 1};
 	struct fw_rule *r = set.rules;
 
-	for (uint8_t action = PST_FW_ACCEPT; action <= PST_FW_REJECT; action++) {
+	for (size_t k = 0; k < PST_ARRAY_SIZE(kinds); k++) {
 		name_packet(r, p, fragment);
-		r->action = action;
+		r->action = (uint8_t)kinds[k].action;
 		r->counter = 7;
-		set.policy = action == PST_FW_ACCEPT ? PST_FW_DROP : PST_FW_ACCEPT;
+		set.policy = kinds[k].what == PASS ? PST_FW_DROP : PST_FW_ACCEPT;
 		force(&set);
 		for (int twice = 0; twice < 2; twice++) { /* searched, then from the cache */
 			uint64_t counted = counter(7).packets;
 
-			expect(p->bytes, p->len, action == PST_FW_ACCEPT ? PASS : DROP, reasons[action]);
+			expect(p->bytes, p->len, kinds[k].what, kinds[k].reason);
 			assert_int_equal(counter(7).packets, counted + 1);
 		}
 	}
@@ -228,7 +232,7 @@ static int action_of(const struct fw_ruleset *set, long rule)
 {
 	unsigned action = rule < 0 ? set->policy : set->rules[rule].action;
 
-	return action == PST_FW_ACCEPT ? PASS : DROP;
+	return action == PST_FW_ACCEPT || action == PST_FW_STEP ? PASS : DROP;
 }
 
 static void check_rules(const struct fw_ruleset *set, unsigned samples)

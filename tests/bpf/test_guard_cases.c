@@ -374,6 +374,12 @@ static const struct line lines[] = {
 		.rules = DROPS "{name: a, proto: udp, action: continue}, {name: b, dport: 53, "
 			       "action: accept}" END,
 		.make = udp, .action = PASS, .reason = PST_GUARD_FW_ACCEPT, .rule = 1, .through = 0},
+	{"on to the next step",
+		.rules = DROPS "{name: a, proto: udp, action: next}, {name: b, action: drop}" END,
+		.make = udp, .action = PASS, .reason = PST_GUARD_FW_STEP, RULE(0)},
+	{"a SYN too many is dropped there", .rules = DROPS "{name: a, proto: tcp, action: next}" END,
+		.syns = true, .flags = PST_GUARD_SYN, .make = tcp_syn, .action = DROP,
+		.reason = PST_GUARD_SYN_LIMIT, RULE(0)},
 	{"a fragment has no ports", .rules = ACCEPTS "{name: a, dport: 0-65535, action: drop}" END,
 		.make = fragment, .action = PASS, .reason = PST_GUARD_FW_POLICY, NONE},
 	{"a fragment has a protocol", .rules = ACCEPTS "{name: a, proto: udp, action: drop}" END,

@@ -188,6 +188,7 @@ static void each_field(void **state)
 		records_of(PST_FW_ACCEPT, PASS, PST_GUARD_FW_ACCEPT);
 		records_of(PST_FW_DROP, DROP, PST_GUARD_FW_DROP);
 		records_of(PST_FW_REJECT, DROP, PST_GUARD_FW_REJECT);
+		records_of(PST_FW_STEP, PASS, PST_GUARD_FW_STEP);
 		records_of(PST_FW_NEXT, PASS, PST_GUARD_FW_POLICY);
 	}
 	at_tc = false;

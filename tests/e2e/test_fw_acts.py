@@ -37,7 +37,8 @@ class ActsTest(test_firewall.FirewallTest):
         super().setUp()
 
     def penstock(self, *args):
-        p = subprocess.run([os.path.join(lib.BINDIR, "penstock"), *args[:2], "--run-dir", self.p.run_dir, *args[2:]],
+        n = 1 if args[0] == "why" else 2
+        p = subprocess.run([os.path.join(lib.BINDIR, "penstock"), *args[:n], "--run-dir", self.p.run_dir, *args[n:]],
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=pipeline.PATIENCE)
         self.assertEqual(p.returncode, 0, p.stdout)
         return p.stdout
@@ -162,6 +163,45 @@ firewall:
                     pass
             return self.events()["unanswered"] > 0
         pipeline.wait_for(flood, "an answer that was not sent")
+
+
+class Next(ActsTest):
+    """Past rules and policy, and shown as what it is."""
+    at = "xdp"
+    rules = """
+firewall:
+  policy: drop
+  rules:
+    - {name: on, proto: udp, dport: 4001, action: next}
+    - {name: never, dport: 4001, action: drop}
+"""
+
+    def test_shown(self):
+        self.assertTrue(self.passes(MARKED))
+        self.assertFalse(self.passes(PLAIN))
+        self.assertEqual(self.reasons()["fw_next"], 3)
+        self.assertEqual((self.counted("on")[0], self.counted("never")[0]), (3, 0))
+        self.assertRegex(self.penstock("fw", "list"), r"(?m)^ +1 next +3 +\d+  on +proto udp dport 4001$")
+        self.assertRegex(self.penstock("fw", "stats"), r"(?m)^fw_next +3 ")
+        self.assertRegex(self.penstock("fw", "test", "--proto", "udp", "--dport", "4001"), "^next: rule 1, on: proto udp dport 4001\n$")
+        text = self.penstock("why", "udp", f"{net.V4[1]}:4000", f"{net.V4[0]}:4001", "--dev", "pstn0")
+        self.assertRegex(text, r"(?m)^pass at xdp of pstn0: fw_next$")
+        self.assertRegex(text, r"(?m)^  rules +next by rule 1, on: proto udp dport 4001 ")
+
+
+class Whys(ActsTest):
+    rules = RULES + """    - {name: "no", dport: 4004, action: reject, reject_with: no-route, log: yes}
+"""
+
+    def test_shown(self):
+        """What a trial says of a mark, a log and an answer, and that it did none of it."""
+        def why(port):
+            return self.penstock("why", "udp", f"{net.V4[1]}:4000", f"{net.V4[0]}:{port}", "--dev", "pstn0")
+        self.assertRegex(why(4001), r"(?m)^  rules +accept by rule 2, some: dport 4001 mark 0x70000 ")
+        self.assertRegex(why(4004), r"(?m)^answer at tcx? of pstn0: fw_reject$")
+        self.assertRegex(why(4004), r"(?m)^  rules +reject by rule 3, no: dport 4004 reject_with no-route log yes ")
+        self.assertRegex(self.penstock("fw", "test", "--proto", "udp", "--dport", "4001"), "^accept: rule 2, some: dport 4001 mark 0x70000\n$")
+        self.assertEqual(self.counted("no")[0], 0)
 
 
 class Logs(ActsTest):

@@ -182,6 +182,7 @@ static const struct {
 		"{name: a, action: drop, log: yes, mark: 0xffffffff}"},
 	{"name: a, action: reject, reject_with: net-unreachable, mark: 3",
 		"{name: a, action: reject, reject_with: no-route, mark: 0x3}"},
+	{"name: a, action: next, log: yes", "{name: a, action: next, log: yes}"},
 	{"name: a, action: reject, reject_with: port-unreachable",
 		"{name: a, action: reject, reject_with: port-unreachable}"},
 	{"name: a, action: drop, mark: 0", "{name: a, action: drop, mark: 0x0}"},
@@ -381,7 +382,7 @@ static const struct {
 		"fw.yaml:1:20: expected a rule such as {name: ssh, proto: tcp, dport: 22, action: accept}\n"},
 	{"firewall: {rules: [{}]}",
 		"fw.yaml:1:20: the rule has no name, expected one that no other rule has\n"
-		"fw.yaml:1:20: the rule has no action, expected accept, drop, reject or continue\n"},
+		"fw.yaml:1:20: the rule has no action, expected accept, drop, reject, continue or next\n"},
 	{"firewall: {rules: [{name: \"\", action: drop}]}",
 		"fw.yaml:1:27: name: expected 1 to 64 bytes without control characters\n"},
 	{"firewall: {rules: [{name: \"a\\tb\", action: dorp}]}",
@@ -423,7 +424,7 @@ static const struct {
 		"fw.yaml:4:37: dport: nothing could match: proto has no ports, expected tcp, udp or sctp\n"
 		"fw.yaml:6:12: src: \"1.2.3\" is no address, expected one such as 192.0.2.1, 192.0.2.0/24, "
 		"2001:db8::/32 or $set\n"
-		"fw.yaml:5:7: the rule has no action, expected accept, drop, reject or continue\n"},
+		"fw.yaml:5:7: the rule has no action, expected accept, drop, reject, continue or next\n"},
 };
 
 static void test_bad_documents(void **state)
