@@ -23,8 +23,8 @@ int guardmaps_take_over(const struct pins *pins, const struct maps *maps);
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps);
 /* What the programs can do on this kernel, into `guard`, for policyd. 0 or -errno. */
 int guardmaps_tell(const struct maps *maps, bool syn_cookies);
-/* Where the guard is attached, and whether at XDP, into what is pinned: policyd does not call enforced what is
- * only written, nor a rule that cannot do there all that it says. */
+/* Where the guard is attached, and whether at XDP, into what is pinned: policyd does not call enforced what
+ * is only written, nor a rule that cannot do there all that it says. */
 void guardmaps_attached(const struct pins *pins, const struct net *net);
 
 #endif

@@ -104,7 +104,8 @@ static void too_many(void **state)
 			count(cpu, i, NOBODY + (unsigned)cpu * PST_GUARD_COUNTED_IFACES + i,
 				IN(PST_GUARD_GRE, PST_GUARD_PASS), 1);
 	assert_int_equal(shown("gone", "in", "gre", "pass"), GUARD_IFACES_MAX);
-	assert_int_equal(shown("other", "in", "gre", "pass"), CPUS * PST_GUARD_COUNTED_IFACES - GUARD_IFACES_MAX);
+	assert_int_equal(
+		shown("other", "in", "gre", "pass"), CPUS * PST_GUARD_COUNTED_IFACES - GUARD_IFACES_MAX);
 }
 
 /* Whatever the table has: what is shown is bounded, as status has to be. */
