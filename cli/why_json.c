@@ -291,6 +291,12 @@ static json_t *rules(const char *run_dir, const struct pst_guard_why *w)
 
 /* ---- all ---- */
 
+/* At tc what goes back to its sender is redirected, as is what goes to a scrubbing interface. */
+static bool is_answered(const struct pst_why_reply *reply)
+{
+	return why_is_syn_reason(reply->why.reason) || reply->why.reason == PST_GUARD_FW_REJECT;
+}
+
 static const char *verdict_name(const struct pst_why_reply *reply)
 {
 	bool xdp = !strncmp(reply->mode, "xdp", 3);
@@ -301,11 +307,11 @@ static const char *verdict_name(const struct pst_why_reply *reply)
 		       : reply->verdict == XDP_TX       ? "answer"
 		       : reply->verdict == XDP_REDIRECT ? "redirect"
 							: "abort";
-	return reply->verdict == (uint32_t)TC_ACT_UNSPEC || reply->verdict == TC_ACT_OK    ? "pass"
-	       : reply->verdict == TC_ACT_SHOT                                             ? "drop"
-	       : reply->verdict == TC_ACT_REDIRECT && why_is_syn_reason(reply->why.reason) ? "answer"
-	       : reply->verdict == TC_ACT_REDIRECT                                         ? "redirect"
-											   : "other";
+	return reply->verdict == (uint32_t)TC_ACT_UNSPEC || reply->verdict == TC_ACT_OK ? "pass"
+	       : reply->verdict == TC_ACT_SHOT                                          ? "drop"
+	       : reply->verdict == TC_ACT_REDIRECT && is_answered(reply)                ? "answer"
+	       : reply->verdict == TC_ACT_REDIRECT                                      ? "redirect"
+											: "other";
 }
 
 json_t *why_json(const char *run_dir, const char *interface, const struct why_frame *frame,
