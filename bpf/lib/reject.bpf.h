@@ -193,29 +193,19 @@ static __always_inline __u16 reject_seal(__u64 pseudo, __u64 sum, bool partial)
 	return partial ? ~syn_fold(pseudo) : syn_fold(sum);
 }
 
-static __always_inline void reject_reset_4(
-	const struct guard_packet *pkt, struct reject_frame *f, bool partial)
+static __always_inline void reject_reset(
+	const struct guard_packet *pkt, struct reject_frame *f, bool ip4, bool partial)
 {
-	__u32 *tcp = (__u32 *)(f->out + 20);
+	__u32 ip = ip4 ? 20 : 40, *tcp = (__u32 *)(f->out + ip);
 	__u64 pseudo;
 
-	reject_ip4(f, 20 + REJECT_TCP, IPPROTO_TCP);
+	if (ip4)
+		reject_ip4(f, ip + REJECT_TCP, IPPROTO_TCP);
+	else
+		reject_ip6(f, ip + REJECT_TCP, IPPROTO_TCP);
 	reject_make_reset(pkt, f, tcp);
-	pseudo = reject_pseudo(f, true, REJECT_TCP, IPPROTO_TCP);
-	*(__u16 *)(f->out + 20 + SYN_CHECK) =
-		reject_seal(pseudo, bpf_csum_diff(NULL, 0, tcp, REJECT_TCP, pseudo), partial);
-}
-
-static __always_inline void reject_reset_6(
-	const struct guard_packet *pkt, struct reject_frame *f, bool partial)
-{
-	__u32 *tcp = (__u32 *)(f->out + 40);
-	__u64 pseudo;
-
-	reject_ip6(f, 40 + REJECT_TCP, IPPROTO_TCP);
-	reject_make_reset(pkt, f, tcp);
-	pseudo = reject_pseudo(f, false, REJECT_TCP, IPPROTO_TCP);
-	*(__u16 *)(f->out + 40 + SYN_CHECK) =
+	pseudo = reject_pseudo(f, ip4, REJECT_TCP, IPPROTO_TCP);
+	*(__u16 *)(f->out + ip + SYN_CHECK) =
 		reject_seal(pseudo, bpf_csum_diff(NULL, 0, tcp, REJECT_TCP, pseudo), partial);
 }
 
@@ -297,10 +287,10 @@ static __always_inline bool reject_answer(struct __sk_buff *ctx, const struct gu
 
 	/* where a device fills in TCP's checksum, an error would have it in the header that it quotes */
 	if (pkt->key.protocol == IPPROTO_TCP && (!with || partial)) {
-		if (ip4)
-			reject_reset_4(pkt, f, partial);
+		if (ip4) /* as a constant: the offsets that follow from it are verified */
+			reject_reset(pkt, f, true, partial);
 		else
-			reject_reset_6(pkt, f, partial);
+			reject_reset(pkt, f, false, partial);
 		return ip4 ? reject_store(ctx, pkt, f, 20 + REJECT_TCP)
 			   : reject_store(ctx, pkt, f, 40 + REJECT_TCP);
 	}
