@@ -321,7 +321,8 @@ __noinline int guard_fw_step(void)
 
 	if (!pkt || !guard_fw_half(pkt, &half))
 		return true;
-	return pst_fw_step(&half, (const struct pst_fw_head *)half.lines, &pkt->search, guard_fw_pass, pkt);
+	return pst_fw_step(
+		&half, (const struct pst_fw_head *)half.lines, &pkt->fw, &pkt->search, guard_fw_pass, pkt);
 }
 
 /*

@@ -9,6 +9,10 @@ const struct command fw_commands[] = {
 	{"test", "what would become of a packet, and by which rule", fw_test_main, fw_test_options, NULL},
 	{"add", "put a rule before those of the file", fw_add_main, fw_add_options, NULL},
 	{"delete", "take a rule out that was added", fw_delete_main, fw_delete_options, NULL},
+	{"sets", "the sets, and what commands changed about them", fw_sets_main, fw_sets_options, NULL},
+	{"add-element", "put elements into a set", fw_add_element_main, fw_add_element_options, NULL},
+	{"delete-element", "take elements out of a set", fw_delete_element_main, fw_delete_element_options,
+		NULL},
 	{"import", "rules of nftables or iptables as a firewall document", fw_import_main, fw_import_options,
 		NULL},
 	{0},
@@ -21,6 +25,7 @@ int fw_main(int argc, char **argv)
 		"  penstock fw list\n"
 		"  penstock fw test --src 192.0.2.7 --proto tcp --dport 22\n"
 		"  sudo penstock fw add '{name: no telnet, proto: tcp, dport: 23, action: drop}'\n"
+		"  sudo penstock fw add-element office 192.0.2.7\n"
 		"  iptables-save | penstock fw import > firewall.yaml\n",
 		fw_commands, argc, argv);
 }

@@ -11,6 +11,7 @@
 #include "policyd/fw/fw.h"
 #include "policyd/fw/intern.h"
 #include "policyd/fw/intervals.h"
+#include "policyd/fw/pairs.h"
 #include "proto/base/cleanup.h"
 
 /* At this key the rule begins to match, or ends to. */
@@ -219,7 +220,7 @@ static int put_entries(struct compiler *c, uint32_t *ret_line)
 
 		entries[i] = (struct pst_fw_entry){
 			.action = r->action | (r->log ? PST_FW_LOG : 0) | (r->has_mark ? PST_FW_MARK : 0) |
-				  (uint32_t)r->with << PST_FW_WITH,
+				  (uint32_t)r->with << PST_FW_WITH | fw_pair_flags(r),
 			.counter = r->counter,
 			.mark = r->mark,
 			.id = r->id,
@@ -259,6 +260,7 @@ static int compile(struct compiler *c, struct pst_fw_head *head)
 
 	e = e ? e : put_entries(c, &head->rules);
 	e = e ? e : put_names(c, head, &head->names);
+	e = e ? e : fw_pairs_build(c->set, &c->arena, head);
 	for (int dim = 0; dim < PST_FW_DIMS && !e; dim++) {
 		if (!is_used(c->set, (enum pst_fw_dim)dim, &c->spans))
 			continue;
@@ -268,13 +270,16 @@ static int compile(struct compiler *c, struct pst_fw_head *head)
 	return e;
 }
 
-static size_t count_next(const struct fw_ruleset *set)
+/* More rules than a packet may meet on its way to the one that says something. */
+static bool too_many(const struct fw_ruleset *set)
 {
-	size_t n = 0;
+	size_t next = 0, paired = 0;
 
-	for (size_t i = 0; i < set->n; i++)
-		n += set->rules[i].action == PST_FW_NEXT;
-	return n;
+	for (size_t i = 0; i < set->n; i++) {
+		next += set->rules[i].action == PST_FW_NEXT;
+		paired += fw_pair_flags(&set->rules[i]) != 0;
+	}
+	return set->n > PST_FW_RULES_MAX || next > PST_FW_NEXT_MAX || paired > PST_FW_PAIRED_MAX;
 }
 
 int fw_compile(const struct fw_ruleset *set, union pst_line *lines, uint32_t n_lines, uint32_t generation,
@@ -286,7 +291,7 @@ int fw_compile(const struct fw_ruleset *set, union pst_line *lines, uint32_t n_l
 		.n_rules = (uint32_t)set->n, .policy = set->policy, .generation = generation};
 	int e;
 
-	if (set->n > PST_FW_RULES_MAX || count_next(set) > PST_FW_NEXT_MAX)
+	if (too_many(set))
 		return -E2BIG;
 	c.n_chunks = (uint32_t)((set->n + PST_FW_CHUNK_RULES - 1) / PST_FW_CHUNK_RULES);
 	c.class_lines = 1 + c.n_chunks / 16;

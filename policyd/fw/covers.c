@@ -117,6 +117,15 @@ static bool ranges(const struct fw_ranges *a, const struct fw_ranges *b)
 	return !b->other && ranges_in(a, b);
 }
 
+static unsigned families_of_ends(const struct fw_endpoints *list)
+{
+	unsigned named = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		named |= fw_addr_is_ip4(list->v[i].addr) ? FW_KIND_IP4 : FW_KIND_IP6;
+	return named;
+}
+
 unsigned fw_rule_kinds(const struct fw_rule *r)
 {
 	bool ip = r->has & (FW_HAS_PROTO | FW_HAS_TCP_FLAGS | FW_HAS_ICMP | FW_HAS_DSCP) || r->sport.n ||
@@ -129,6 +138,9 @@ unsigned fw_rule_kinds(const struct fw_rule *r)
 		kinds &= families(&r->src);
 	if (r->dst.n)
 		kinds &= families(&r->dst);
+	for (int side = 0; side < 2; side++)
+		if (r->ends[side].n)
+			kinds &= families_of_ends(&r->ends[side]);
 	return kinds;
 }
 
@@ -180,6 +192,9 @@ bool fw_rule_covers(const struct fw_rule *a, const struct fw_rule *b)
 	uint64_t dscp = b->has & FW_HAS_DSCP ? b->dscp : ~0ULL;
 	unsigned state = b->has & FW_HAS_STATE ? b->state : (1u << PST_CT_STATES) - 1;
 
+	/* what pairs @b has only makes it take less */
+	if (a->has & FW_HAS_NOTHING || a->ends[0].n || a->ends[1].n)
+		return false;
 	if (a->family && fw_rule_kinds(b) & ~(a->family == 4 ? (unsigned)FW_KIND_IP4 : FW_KIND_IP6))
 		return false;
 	if (a->has & FW_HAS_DSCP && (dscp & ~a->dscp || fw_rule_kinds(b) & FW_KIND_OTHER))

@@ -34,6 +34,18 @@ struct fw_ranges {
 	bool other;
 };
 
+/* An address with a port. */
+struct fw_endpoint {
+	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint16_t port;
+};
+
+struct fw_endpoints {
+	struct fw_endpoint *v;
+	size_t n;
+	bool other;
+};
+
 enum fw_has {
 	FW_HAS_PROTO = 1,
 	FW_HAS_TCP_FLAGS = 2,
@@ -41,6 +53,7 @@ enum fw_has {
 	FW_HAS_STATE = 8,
 	FW_HAS_DSCP = 16,
 	FW_HAS_IFACE = 32,
+	FW_HAS_NOTHING = 64, /* it names an empty set: no packet matches */
 };
 
 /* What is not set matches everything; lists that are empty too. */
@@ -60,6 +73,7 @@ struct fw_rule {
 	uint64_t dscp;         /* bit n: DSCP n */
 	uint64_t protocols[4]; /* bit n: IP protocol n */
 	struct fw_prefixes src, dst;
+	struct fw_endpoints ends[2];   /* source, destination; where they are, src or dst is empty */
 	struct fw_ranges sport, dport; /* only packets that have ports */
 	struct fw_ranges icmp;         /* type << 8 | code, of ICMP or ICMPv6 */
 	struct fw_ranges vlan;         /* only tagged packets */
@@ -67,13 +81,26 @@ struct fw_rule {
 	size_t n_ifaces;
 };
 
+/* What the elements of a set are. */
+enum fw_holds { FW_HOLDS_UNKNOWN /* it is empty */, FW_HOLDS_ADDRESSES, FW_HOLDS_PORTS, FW_HOLDS_ENDPOINTS };
+
+/* A set of the document, for people. */
+struct fw_set_info {
+	char *name;
+	enum fw_holds holds;
+	size_t n; /* elements */
+};
+
 struct fw_ruleset {
 	struct fw_rule *rules;
 	size_t n;
 	enum pst_fw_action policy;
+	struct fw_set_info *sets;
+	size_t n_sets;
 };
 
 bool fw_prefix_is_ip4(const struct fw_prefix *prefix);
+bool fw_addr_is_ip4(const uint8_t addr[16]);
 void fw_rule_done(struct fw_rule *rule);
 void fw_ruleset_done(struct fw_ruleset *set);
 /* Also the struct itself; NULL is fine. */
@@ -99,7 +126,8 @@ struct fw_compiled {
 
 /*
  * Writes the table into @lines (@n_lines, a power of two). 0; -ENOSPC: it needs more lines; -E2BIG: more than
- * PST_FW_RULES_MAX rules, or than PST_FW_NEXT_MAX that say nothing; -ENOMEM. On an error the lines hold
+ * PST_FW_RULES_MAX rules, or than PST_FW_NEXT_MAX that say nothing, or than PST_FW_PAIRED_MAX with addresses
+ * and ports in one list; -ENOMEM. On an error the lines hold
  * rubbish, which harms nobody (they are not in force).
  */
 int fw_compile(const struct fw_ruleset *set, union pst_line *lines, uint32_t n_lines, uint32_t generation,

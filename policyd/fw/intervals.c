@@ -128,6 +128,25 @@ static int take_ranges(const struct fw_ranges *list, struct fw_spans *s)
 	return e;
 }
 
+/* Families of the list; what else of the addresses it takes is left to the look-up of pairs. */
+static int take_families(const struct fw_endpoints *list, unsigned root, struct fw_spans *s)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (fw_addr_is_ip4(list->v[i].addr) == !root)
+			return add(s, 0, root ? ~(fw_key)0 : UINT32_MAX);
+	return 0;
+}
+
+/* Ports of the list, or any: likewise. */
+static int take_ports(const struct fw_endpoints *list, struct fw_spans *s)
+{
+	int e = list->other ? add(s, 0, UINT16_MAX) : 0;
+
+	for (size_t i = 0; i < list->n && !list->other && !e; i++)
+		e = add(s, list->v[i].port, list->v[i].port);
+	return e;
+}
+
 /* A field of few values: each is asked for. */
 static int take_each(const struct fw_rule *r, unsigned values,
 	bool (*takes)(const struct fw_rule *r, unsigned value), struct fw_spans *s)
@@ -142,6 +161,8 @@ static int take_each(const struct fw_rule *r, unsigned values,
 
 static bool takes_proto(const struct fw_rule *r, unsigned v)
 {
+	if (r->has & FW_HAS_NOTHING)
+		return false;
 	if (r->family && (v == PST_FW_PROTO_OTHER || !!(v & PST_FW_PROTO_6) != (r->family == 6)))
 		return false;
 	return !(r->has & FW_HAS_PROTO) ||
@@ -186,15 +207,15 @@ static bool is_open(const struct fw_rule *r, enum pst_fw_dim dim)
 {
 	switch (dim) {
 	case PST_FW_SADDR:
-		return !r->src.n;
+		return !r->src.n && !r->ends[0].n;
 	case PST_FW_DADDR:
-		return !r->dst.n;
+		return !r->dst.n && !r->ends[1].n;
 	case PST_FW_SPORT:
-		return !r->sport.n;
+		return !r->sport.n && !r->ends[0].n;
 	case PST_FW_DPORT:
-		return !r->dport.n;
-	case PST_FW_PROTO:
-		return !r->family && !(r->has & FW_HAS_PROTO);
+		return !r->dport.n && !r->ends[1].n;
+	case PST_FW_PROTO: /* one that must not be open is enough for a rule that takes nothing */
+		return !r->family && !(r->has & (FW_HAS_PROTO | FW_HAS_NOTHING));
 	case PST_FW_L4:
 		return !(r->has & (FW_HAS_TCP_FLAGS | FW_HAS_ICMP));
 	case PST_FW_STATE:
@@ -213,15 +234,23 @@ static int take(
 {
 	switch (dim) {
 	case PST_FW_SADDR:
+		if (r->ends[0].n)
+			return take_families(&r->ends[0], root, s);
 		*ret_other = r->src.other;
 		return take_prefixes(&r->src, root, s);
 	case PST_FW_DADDR:
+		if (r->ends[1].n)
+			return take_families(&r->ends[1], root, s);
 		*ret_other = r->dst.other;
 		return take_prefixes(&r->dst, root, s);
 	case PST_FW_SPORT:
+		if (!r->sport.n)
+			return take_ports(&r->ends[0], s);
 		*ret_other = r->sport.other;
 		return take_ranges(&r->sport, s);
 	case PST_FW_DPORT:
+		if (!r->dport.n)
+			return take_ports(&r->ends[1], s);
 		*ret_other = r->dport.other;
 		return take_ranges(&r->dport, s);
 	case PST_FW_PROTO:

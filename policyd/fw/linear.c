@@ -11,6 +11,8 @@ void fw_rule_done(struct fw_rule *rule)
 	free(rule->name);
 	free(rule->src.v);
 	free(rule->dst.v);
+	free(rule->ends[0].v);
+	free(rule->ends[1].v);
 	free(rule->sport.v);
 	free(rule->dport.v);
 	free(rule->icmp.v);
@@ -24,6 +26,9 @@ void fw_ruleset_done(struct fw_ruleset *set)
 	for (size_t i = 0; i < set->n; i++)
 		fw_rule_done(&set->rules[i]);
 	free(set->rules);
+	for (size_t i = 0; i < set->n_sets; i++)
+		free(set->sets[i].name);
+	free(set->sets);
 	memset(set, 0, sizeof(*set));
 }
 
@@ -47,11 +52,16 @@ static bool prefix_has(const struct fw_prefix *p, const uint8_t *addr)
 	       (!bits || ((p->addr[bytes] ^ addr[bytes]) & (0xff00 >> bits & 0xff)) == 0);
 }
 
-bool fw_prefix_is_ip4(const struct fw_prefix *p)
+bool fw_addr_is_ip4(const uint8_t addr[16])
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
-	return p->len >= 96 && !memcmp(p->addr, mapped, sizeof(mapped));
+	return !memcmp(addr, mapped, sizeof(mapped));
+}
+
+bool fw_prefix_is_ip4(const struct fw_prefix *p)
+{
+	return p->len >= 96 && fw_addr_is_ip4(p->addr);
 }
 
 /* Prefixes speak of their own family only; all but these: of the families named. */
@@ -68,6 +78,27 @@ static bool prefixes_have(const struct fw_prefixes *list, const uint8_t *addr, u
 			continue;
 		named = true;
 		if (prefix_has(&list->v[i], addr))
+			return !list->other;
+	}
+	return named && list->other;
+}
+
+/* As prefixes, of packets that have ports. */
+static bool endpoints_have(const struct fw_endpoints *list, const struct pst_fw_packet *p, int side)
+{
+	unsigned root = p->root[PST_FW_SADDR + side];
+	bool named = false;
+
+	if (!list->n)
+		return true;
+	if (root > 1 || p->root[PST_FW_SPORT + side])
+		return false;
+	for (size_t i = 0; i < list->n; i++) {
+		if (fw_addr_is_ip4(list->v[i].addr) != !root)
+			continue;
+		named = true;
+		if (list->v[i].port == p->key[PST_FW_SPORT + side] &&
+			!memcmp(list->v[i].addr, p->addr[side], sizeof(list->v[i].addr)))
 			return !list->other;
 	}
 	return named && list->other;
@@ -114,11 +145,12 @@ bool fw_rule_matches(const struct fw_rule *r, const struct pst_fw_packet *p)
 {
 	bool ports = !p->root[PST_FW_SPORT];
 
-	return protocol_matches(r, p->key[PST_FW_PROTO]) &&
+	return !(r->has & FW_HAS_NOTHING) && protocol_matches(r, p->key[PST_FW_PROTO]) &&
 	       (!r->sport.n || (ports && ranges_have(&r->sport, p->key[PST_FW_SPORT]))) &&
 	       (!r->dport.n || (ports && ranges_have(&r->dport, p->key[PST_FW_DPORT]))) &&
 	       prefixes_have(&r->src, p->addr[0], p->root[PST_FW_SADDR]) &&
 	       prefixes_have(&r->dst, p->addr[1], p->root[PST_FW_DADDR]) &&
+	       endpoints_have(&r->ends[0], p, 0) && endpoints_have(&r->ends[1], p, 1) &&
 	       l4_matches(r, p->key[PST_FW_L4], p->root[PST_FW_L4]) &&
 	       (!(r->has & FW_HAS_STATE) || (r->state >> p->key[PST_FW_STATE] & 1)) &&
 	       (!(r->has & FW_HAS_DSCP) ||
@@ -169,7 +201,7 @@ long fw_lookup(const union pst_line *lines, uint32_t n_lines, const struct pst_f
 
 	pst_fw_classes(&half, head, p, &s);
 	for (int i = 0; i < PST_FW_STEPS; i++)
-		if (pst_fw_step(&half, head, &s, passed, NULL))
+		if (pst_fw_step(&half, head, p, &s, passed, NULL))
 			break;
 	return s.rule == PST_FW_NO_RULE ? -1 : (long)s.rule;
 }

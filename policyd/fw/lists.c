@@ -161,12 +161,74 @@ int fw_read_prefix(struct fw_reader *r, const struct pst_node *node, void *list)
 	int e;
 
 	if (node->text[0] == '$') {
-		e = fw_find_set(r, node, false, &set);
+		e = fw_find_set(r, node, FW_HOLDS_ADDRESSES, &set);
 		return e ? e
 			 : fw_append(r, node, (void **)&to->v, &to->n, set->addrs.v, set->addrs.n, sizeof(p));
 	}
 	e = parse_prefix(r, node, &p);
 	return e ? e : fw_append(r, node, (void **)&to->v, &to->n, &p, 1, sizeof(p));
+}
+
+/* ---- addresses with ports ---- */
+
+/* "192.0.2.1:443", "[2001:db8::1]:443" */
+static bool parse_endpoint(const char *text, struct fw_endpoint *ret_end)
+{
+	const char *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	bool brackets = len > 2 && text[0] == '[' && text[len - 1] == ']', ip4;
+	struct fw_prefix p;
+	uint32_t port;
+
+	if (!len || !fw_number(colon + 1, 65535, &port) ||
+		!parse_address(text + brackets, len - 2 * brackets, &p, &ip4) || ip4 == brackets ||
+		(!ip4 && fw_addr_is_ip4(p.addr)))
+		return false;
+	memcpy(ret_end->addr, p.addr, sizeof(p.addr));
+	ret_end->port = (uint16_t)port;
+	return true;
+}
+
+int fw_read_endpoint(struct fw_reader *r, const struct pst_node *node, void *list)
+{
+	struct fw_endpoints *to = list;
+	const struct fw_set *set;
+	struct fw_endpoint end;
+	int e;
+
+	if (node->text[0] == '$') {
+		e = fw_find_set(r, node, FW_HOLDS_ENDPOINTS, &set);
+		return e ? e
+			 : fw_append(r, node, (void **)&to->v, &to->n, set->ends.v, set->ends.n, sizeof(end));
+	}
+	if (!parse_endpoint(node->text, &end))
+		return FW_REJECT(r, node,
+			"%s: \"%.64s\" is no address with a port, expected one such as 192.0.2.1:443 or "
+			"\"[2001:db8::1]:443\"",
+			r->what, node->text);
+	return fw_append(r, node, (void **)&to->v, &to->n, &end, 1, sizeof(end));
+}
+
+int fw_read_address(struct fw_reader *r, const struct pst_node *node, void *list)
+{
+	const struct fw_side *side = list;
+	enum fw_holds holds = fw_element_holds(node->text);
+	const struct fw_set *set;
+	int e;
+
+	if (node->text[0] == '$') {
+		e = fw_find_set(r, node, FW_HOLDS_UNKNOWN, &set);
+		if (e)
+			return e;
+		holds = set->holds;
+	}
+	e = holds == FW_HOLDS_ENDPOINTS ? fw_read_endpoint(r, node, side->ends)
+					: fw_read_prefix(r, node, side->addrs);
+	if (!e && side->addrs->n && side->ends->n)
+		return FW_REJECT(r, node,
+			"%s: addresses with ports and without in one list, expected a rule for each",
+			r->what);
+	return e;
 }
 
 /* ---- numbers ---- */
@@ -212,7 +274,7 @@ int fw_read_port(struct fw_reader *r, const struct pst_node *node, void *list)
 	if (node->text[0] != '$')
 		return read_range(
 			r, node, to, 65535, "a port of 0 to 65535, a range such as 8000-8099, or $set");
-	e = fw_find_set(r, node, true, &set);
+	e = fw_find_set(r, node, FW_HOLDS_PORTS, &set);
 	return e ? e
 		 : fw_append(r, node, (void **)&to->v, &to->n, set->ranges.v, set->ranges.n,
 			   sizeof(*set->ranges.v));

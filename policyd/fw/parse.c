@@ -85,7 +85,7 @@ static int read_firewall(struct fw_reader *r, const struct pst_doc *doc, struct 
 	node = pst_node_get(top, "rules");
 	if (node && e != -ENOMEM)
 		e = read_rules(r, node, set);
-	return e;
+	return e ? e : fw_sets_info(r, set);
 }
 
 /* ICMP of the family that the rule does not take: a slip, though such packets can be made. */

@@ -14,11 +14,25 @@
 #define FW_NAME_MAX     64      /* bytes of a rule's or set's name */
 #define FW_IFNAME_MAX   15
 
+/* An element that was put into a set of the document, or taken out of it, by command. */
+struct fw_set_change {
+	char *set, *element;
+	bool add;
+	bool done; /* out: the set is another by it; not if there is no such set, or it has been so before */
+	struct pst_conf_errors *errors; /* gets what is wrong with the element; NULL: nobody asks */
+};
+
 struct fw_context {
 	/* The interface's index, 0: there is none of this name. */
 	uint32_t (*ifindex)(const char *name, void *arg);
 	void *arg;
+	struct fw_set_change *changes;
+	size_t n_changes;
 };
+
+#define FW_ELEMENT_MAX 64 /* bytes of an element's text, its NUL included */
+/* The one way to write an element (address, network, port, range, address with port): 0 or -EINVAL. */
+int fw_element_text(const char *element, struct pst_conf_errors *errors, char ret_text[FW_ELEMENT_MAX]);
 
 /*
  * @len bytes of YAML into a fresh rule set, which the caller frees. @name stands for the file in messages.

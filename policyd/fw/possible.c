@@ -91,11 +91,21 @@ static int families_of(struct check *c, const struct fw_prefixes *list, enum pst
 	return (int)families;
 }
 
+static int families_of_ends(const struct fw_endpoints *list)
+{
+	int families = list->n ? 0 : (int)(FAMILY_4 | FAMILY_6);
+
+	for (size_t i = 0; i < list->n; i++)
+		families |= fw_addr_is_ip4(list->v[i].addr) ? FAMILY_4 : FAMILY_6;
+	return families;
+}
+
 static int check_families(struct check *c)
 {
 	const struct fw_rule *r = c->rule;
 	int family = !r->family ? (int)(FAMILY_4 | FAMILY_6) : r->family == 4 ? FAMILY_4 : FAMILY_6;
-	int src = families_of(c, &r->src, PST_FW_SADDR), dst = families_of(c, &r->dst, PST_FW_DADDR);
+	int src = r->ends[0].n ? families_of_ends(&r->ends[0]) : families_of(c, &r->src, PST_FW_SADDR);
+	int dst = r->ends[1].n ? families_of_ends(&r->ends[1]) : families_of(c, &r->dst, PST_FW_DADDR);
 
 	if (src < 0 || dst < 0)
 		return -ENOMEM;
@@ -125,14 +135,19 @@ static bool takes_ports(const struct fw_rule *r)
 static int check_protocols(struct check *c)
 {
 	const struct fw_rule *r = c->rule;
-	bool ports = r->sport.n || r->dport.n, flags = r->has & FW_HAS_TCP_FLAGS, icmp = r->has & FW_HAS_ICMP;
+	bool ends = r->ends[0].n || r->ends[1].n, ports = r->sport.n || r->dport.n || ends;
+	bool flags = r->has & FW_HAS_TCP_FLAGS, icmp = r->has & FW_HAS_ICMP;
 
 	if (flags && r->tcp_value & ~r->tcp_mask)
 		return refuse(c, FW_KEY_TCP_FLAGS, "a flag is to be set and not looked at");
 	if (icmp && (ports || flags))
 		return refuse(c, FW_KEY_ICMP, ports ? "ICMP has no ports" : "ICMP has no TCP flags");
 	if (ports && !takes_ports(r))
-		return refuse(c, r->dport.n ? FW_KEY_DPORT : FW_KEY_SPORT,
+		return refuse(c,
+			r->ends[1].n   ? FW_KEY_DST
+			: r->ends[0].n ? FW_KEY_SRC
+			: r->dport.n   ? FW_KEY_DPORT
+				       : FW_KEY_SPORT,
 			"proto has no ports, expected tcp, udp or sctp");
 	if (flags && !takes_protocol(r, 6))
 		return refuse(c, FW_KEY_TCP_FLAGS, "proto does not have tcp");

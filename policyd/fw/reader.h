@@ -29,13 +29,14 @@ enum fw_key {
 	FW_KEYS,
 };
 
-/* Addresses or ports: one of the lists is empty. */
+/* Of the lists, the one that @holds says is used. */
 struct fw_set {
 	const char *name; /* the document's */
-	bool ports;
+	enum fw_holds holds;
 	bool bad; /* refused already: who names it says nothing more */
 	struct fw_prefixes addrs;
 	struct fw_ranges ranges;
+	struct fw_endpoints ends;
 };
 
 struct fw_reader {
@@ -44,7 +45,7 @@ struct fw_reader {
 	struct fw_set *sets;
 	size_t n_sets;
 	struct fw_names set_names, rule_names;
-	size_t elements, n_next;
+	size_t elements, n_next, n_paired;
 	char what[FW_NAME_MAX + 16];        /* the key or set that is read, for messages */
 	const struct pst_node *at[FW_KEYS]; /* of the rule that is read */
 };
@@ -71,14 +72,35 @@ int fw_reject_word(
 int fw_append(struct fw_reader *r, const struct pst_node *node, void **v, size_t *n, const void *from,
 	size_t more, size_t bytes);
 
-fw_element fw_read_prefix; /* struct fw_prefixes; also $set */
-fw_element fw_read_port;   /* struct fw_ranges; also $set */
-fw_element fw_read_vlan;   /* struct fw_ranges */
+/* What a rule's src or dst may be: addresses, or addresses with ports. */
+struct fw_side {
+	struct fw_prefixes *addrs;
+	struct fw_endpoints *ends;
+};
+
+/* All also take the elements of $set. */
+fw_element fw_read_prefix;   /* struct fw_prefixes */
+fw_element fw_read_endpoint; /* struct fw_endpoints */
+fw_element fw_read_address;  /* struct fw_side */
+fw_element fw_read_port;     /* struct fw_ranges */
+fw_element fw_read_vlan;     /* struct fw_ranges; no sets */
+
+/* What an element is, by its looks: not $set. */
+enum fw_holds fw_element_holds(const char *text);
+/* Into the set's list of what it holds. */
+int fw_read_element(struct fw_reader *r, const struct pst_node *node, struct fw_set *set);
+void fw_set_done(struct fw_set *set);
+size_t fw_set_size(const struct fw_set *set);
 
 int fw_read_sets(struct fw_reader *r, const struct pst_node *node);
 void fw_sets_done(struct fw_reader *r);
-/* The set that "$name" names, which must hold ports or must not. */
-int fw_find_set(struct fw_reader *r, const struct pst_node *node, bool ports, const struct fw_set **ret_set);
+/* Names and sizes, for people. */
+int fw_sets_info(const struct fw_reader *r, struct fw_ruleset *set);
+/* The set that "$name" names: of @holds, or empty. */
+int fw_find_set(
+	struct fw_reader *r, const struct pst_node *node, enum fw_holds holds, const struct fw_set **ret_set);
+/* What commands changed about a set that was just read from @node. */
+int fw_set_change(struct fw_reader *r, const struct pst_node *node, struct fw_set *set);
 
 /* Words of the one protocol that the rule takes; false: it may take both ICMP and ICMPv6. */
 bool fw_icmp_words(

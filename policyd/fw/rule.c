@@ -179,24 +179,56 @@ static int read_vlan(struct fw_reader *r, const struct pst_node *node, struct fw
 	return fw_read_list(r, node, fw_read_vlan, &rule->vlan, &rule->vlan.other);
 }
 
+/* A list is empty where a set is: nothing is in it, and everything is not. */
+static int read_side(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule,
+	struct fw_prefixes *addrs, struct fw_endpoints *ends)
+{
+	struct fw_side side = {addrs, ends};
+	bool other = false;
+	int e = fw_read_list(r, node, fw_read_address, &side, &other);
+
+	addrs->other = other && addrs->n;
+	ends->other = other && ends->n;
+	if (!e && !addrs->n && !ends->n && !other)
+		rule->has |= FW_HAS_NOTHING;
+	return e;
+}
+
 static int read_src(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule)
 {
-	return fw_read_list(r, node, fw_read_prefix, &rule->src, &rule->src.other);
+	return read_side(r, node, rule, &rule->src, &rule->ends[0]);
 }
 
 static int read_dst(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule)
 {
-	return fw_read_list(r, node, fw_read_prefix, &rule->dst, &rule->dst.other);
+	return read_side(r, node, rule, &rule->dst, &rule->ends[1]);
+}
+
+/* Of an empty set all ports are not in it, but there has to be one. */
+static int read_ports(
+	struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule, struct fw_ranges *list)
+{
+	static const struct fw_range all = {0, 65535};
+	int e = fw_read_list(r, node, fw_read_port, list, &list->other);
+
+	if (e || list->n)
+		return e;
+	if (!list->other)
+		rule->has |= FW_HAS_NOTHING;
+	else
+		e = fw_append(r, node, (void **)&list->v, &list->n, &all, 1, sizeof(all));
+	list->other = false;
+	return e;
 }
 
 static int read_sport(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule)
 {
-	return fw_read_list(r, node, fw_read_port, &rule->sport, &rule->sport.other);
+	return read_ports(r, node, rule, &rule->sport);
 }
 
 static int read_dport(struct fw_reader *r, const struct pst_node *node, struct fw_rule *rule)
 {
-	return fw_read_list(r, node, fw_read_port, &rule->dport, &rule->dport.other);
+	return read_ports(r, node, rule, &rule->dport);
 }
 
 /* ---- the rule ---- */
@@ -300,7 +332,7 @@ static int check_rule(struct fw_reader *r, const struct pst_node *node, const st
 {
 	enum fw_key key;
 	const char *why;
-	int e = fw_rule_possible(rule, &key, &why);
+	int e = rule->has & FW_HAS_NOTHING ? 1 : fw_rule_possible(rule, &key, &why);
 
 	if (e < 0)
 		return e;
@@ -310,6 +342,10 @@ static int check_rule(struct fw_reader *r, const struct pst_node *node, const st
 	if (rule->action == PST_FW_NEXT && ++r->n_next == PST_FW_NEXT_MAX + 1)
 		return FW_REJECT(
 			r, r->at[FW_KEY_ACTION], "action: more than %d rules that continue", PST_FW_NEXT_MAX);
+	if ((rule->ends[0].n || rule->ends[1].n) && ++r->n_paired == PST_FW_PAIRED_MAX + 1)
+		return FW_REJECT(r, r->at[rule->ends[0].n ? FW_KEY_SRC : FW_KEY_DST],
+			"%s: more than %d rules with addresses and ports in one list",
+			rule->ends[0].n ? "src" : "dst", PST_FW_PAIRED_MAX);
 	return 0;
 }
 

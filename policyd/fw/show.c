@@ -113,6 +113,24 @@ static void prefixes(struct show *s, const char *name, const struct fw_prefixes 
 	list_end(s);
 }
 
+static void endpoints(struct show *s, const char *name, const struct fw_endpoints *list)
+{
+	const char *quote = s->table ? "" : "\"";
+
+	if (!list->n)
+		return;
+	list_begin(s, name, list->n, list->other);
+	for (size_t i = 0; i < list->n && list_next(s); i++) {
+		const struct fw_endpoint *end = &list->v[i];
+		bool ip4 = fw_addr_is_ip4(end->addr);
+		char text[INET6_ADDRSTRLEN];
+
+		inet_ntop(ip4 ? AF_INET : AF_INET6, ip4 ? end->addr + 12 : end->addr, text, sizeof(text));
+		fprintf(s->out, ip4 ? "%s%s:%u%s" : "%s[%s]:%u%s", quote, text, end->port, quote);
+	}
+	list_end(s);
+}
+
 static void ranges(struct show *s, const char *name, const struct fw_ranges *list)
 {
 	if (!list->n)
@@ -236,6 +254,10 @@ static void fields(struct show *s, const struct fw_rule *r)
 {
 	uint64_t state = r->state;
 
+	if (r->has & FW_HAS_NOTHING && s->table) {
+		key(s, "nothing:");
+		fputs("a set that it names is empty", s->out);
+	}
 	if (r->family) {
 		key(s, "family");
 		fprintf(s->out, "%u", r->family);
@@ -246,7 +268,9 @@ static void fields(struct show *s, const struct fw_rule *r)
 	if (r->has & FW_HAS_PROTO)
 		bits(s, "proto", &fw_protocols, r->protocols, 256);
 	prefixes(s, "src", &r->src);
+	endpoints(s, "src", &r->ends[0]);
 	prefixes(s, "dst", &r->dst);
+	endpoints(s, "dst", &r->ends[1]);
 	ranges(s, "sport", &r->sport);
 	ranges(s, "dport", &r->dport);
 	if (r->has & FW_HAS_TCP_FLAGS)

@@ -39,6 +39,20 @@ static void address_of(uint64_t *state, const struct fw_prefixes *list, unsigned
 			;
 }
 
+/* An address and port of the list, or of two of its elements. */
+static void endpoint_of(
+	uint64_t *state, const struct fw_endpoints *list, unsigned root, int side, struct pst_fw_packet *p)
+{
+	const struct fw_endpoint *a = list->n ? &list->v[below(state, list->n)] : NULL;
+	const struct fw_endpoint *b = a && !below(state, 4) ? &list->v[below(state, list->n)] : a;
+
+	if (!a || fw_addr_is_ip4(a->addr) != !root || !below(state, 8))
+		return;
+	memcpy(p->addr[side], a->addr, sizeof(a->addr));
+	p->key[PST_FW_SPORT + side] = b->port;
+	p->root[PST_FW_SPORT] = p->root[PST_FW_DPORT] = !below(state, 16);
+}
+
 static uint16_t value_of(uint64_t *state, const struct fw_ranges *list)
 {
 	const struct fw_range *r;
@@ -94,6 +108,9 @@ static void make_packet(
 	root = below(state, 64) ? (a->family ? a->family == 6 : (uint8_t)below(state, 2)) : 2;
 	if (a->src.n && root < 2)
 		root = !fw_prefix_is_ip4(&a->src.v[0]);
+	for (int side = 0; side < 2; side++)
+		if (a->ends[side].n && root < 2)
+			root = !fw_addr_is_ip4(a->ends[side].v[below(state, a->ends[side].n)].addr);
 	p->root[PST_FW_SADDR] = p->root[PST_FW_DADDR] = root;
 	random_addresses(state, p);
 	address_of(state, &a->src, root, p->addr[0]);
@@ -104,6 +121,8 @@ static void make_packet(
 		root == 2 || !below(state, 8) || (proto != 6 && proto != 17 && proto != 132);
 	p->key[PST_FW_SPORT] = value_of(state, &b->sport);
 	p->key[PST_FW_DPORT] = value_of(state, &b->dport);
+	endpoint_of(state, &a->ends[0], root, 0, p);
+	endpoint_of(state, &a->ends[1], root, 1, p);
 	p->root[PST_FW_L4] = root == 2 ? 2 : proto == 6 ? 0 : proto == 1 || proto == 58 ? 1 : 2;
 	p->key[PST_FW_L4] = p->root[PST_FW_L4] ? value_of(state, &b->icmp) : (uint8_t)draw(state);
 	if (!p->root[PST_FW_L4] && below(state, 2))

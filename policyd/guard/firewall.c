@@ -10,6 +10,7 @@
 #include "proto/base/log.h"
 
 #define RUNTIME_FILE "policyd.firewall.yaml"
+#define SETS_FILE    "policyd.sets"
 #define PLACES_FILE  "policyd.places"
 /* Packets that a new table is compared with its rules on. The plain evaluation takes some nanoseconds a rule
  * and element of a list: more of them, fewer packets, but never few, and never for seconds. */
@@ -56,8 +57,10 @@ static int compile(const char *name, const struct fw_ruleset *set, struct guard_
 	if (e == -ENOSPC)
 		say_too_large(name, set, staged->n, errors);
 	else if (e == -E2BIG)
-		pst_conf_error(errors, name, 0, 0, "more than %d rules, or than %d that continue",
-			PST_FW_RULES_MAX, PST_FW_NEXT_MAX);
+		pst_conf_error(errors, name, 0, 0,
+			"more than %d rules, or than %d that continue, or than %d with addresses and ports "
+			"in one list",
+			PST_FW_RULES_MAX, PST_FW_NEXT_MAX, PST_FW_PAIRED_MAX);
 	else if (e)
 		pst_conf_error(errors, name, 0, 0, "%s", strerror(-e));
 	if (!e)
@@ -73,7 +76,8 @@ static size_t steps(const struct fw_ruleset *set)
 	for (size_t i = 0; i < set->n; i++) {
 		const struct fw_rule *r = &set->rules[i];
 
-		n += 1 + r->src.n + r->dst.n + r->sport.n + r->dport.n + r->icmp.n + r->vlan.n + r->n_ifaces;
+		n += 1 + r->src.n + r->dst.n + r->ends[0].n + r->ends[1].n + r->sport.n + r->dport.n +
+		     r->icmp.n + r->vlan.n + r->n_ifaces;
 	}
 	return n;
 }
@@ -272,6 +276,8 @@ void firewall_tick(struct firewall *fw, const struct guard_tables *tables)
 
 	if (saving_due(&fw->saved_rules))
 		saving_note(&fw->saved_rules, runtime_rules_save(fw->runtime_path, &fw->runtime));
+	if (saving_due(&fw->saved_sets))
+		saving_note(&fw->saved_sets, runtime_sets_save(fw->sets_path, &fw->sets));
 	if (generation && fw->current.set && saving_due(&fw->saved_places))
 		saving_note(
 			&fw->saved_places, runtime_places_save(fw->places_path, fw->current.set, generation));
@@ -310,17 +316,25 @@ int firewall_open(struct firewall *fw, const char *path, bool named, const char 
 		"compiled tables that differed from their rules and were not used");
 	if (asprintf(&fw->runtime_path, "%s/" RUNTIME_FILE, run_dir) < 0)
 		fw->runtime_path = NULL;
+	if (asprintf(&fw->sets_path, "%s/" SETS_FILE, run_dir) < 0)
+		fw->sets_path = NULL;
 	if (asprintf(&fw->places_path, "%s/" PLACES_FILE, run_dir) < 0)
 		fw->places_path = NULL;
 	e = ifnames_open(&fw->ifnames);
-	if (e || !fw->runtime_path || !fw->places_path)
+	if (e || !fw->runtime_path || !fw->sets_path || !fw->places_path)
 		return e ? e : -ENOMEM;
 	saving_open(&fw->saved_rules, fw->runtime_path, "firewall");
+	saving_open(&fw->saved_sets, fw->sets_path, "sets");
 	saving_open(&fw->saved_places, fw->places_path, "places");
 	e = runtime_rules_load(fw->runtime_path, &fw->runtime);
 	if (e)
 		pst_error("rules that were added by command are lost path=%s error=\"%s\"", fw->runtime_path,
 			strerror(-e));
+	e = runtime_sets_load(fw->sets_path, &fw->sets);
+	if (e)
+		pst_error("elements of sets that were added or deleted by command are lost path=%s "
+			  "error=\"%s\"",
+			fw->sets_path, strerror(-e));
 	return 0;
 }
 
@@ -328,12 +342,14 @@ void firewall_close(struct firewall *fw)
 {
 	ifnames_close(&fw->ifnames);
 	runtime_rules_done(&fw->runtime);
+	runtime_sets_done(&fw->sets);
 	fw_ruleset_free(fw->hint);
 	rules_done(&fw->current);
 	rules_done(&fw->next);
 	guard_staged_done(&fw->staged);
 	free(fw->text);
 	free(fw->runtime_path);
+	free(fw->sets_path);
 	free(fw->places_path);
 }
 
@@ -349,7 +365,7 @@ int firewall_check(const char *path, bool named, struct pst_conf_errors *errors)
 	e = e ? e : firewall_read_text(path, named, &text, &len, errors);
 	if (e || !text)
 		return e;
-	e = firewall_parse(&ifnames, path, text, len, errors, &set);
+	e = firewall_parse(&ifnames, path, text, len, NULL, errors, &set);
 	e = e ? e : guard_stage(FIREWALL_CHECK_LINES, 1, &scratch);
 	return e ? e : compile(path, set, &scratch, errors);
 }

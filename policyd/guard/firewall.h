@@ -26,9 +26,10 @@ struct firewall {
 	const char *path; /* NULL: none */
 	bool named;       /* then it must be there */
 	bool loaded;      /* @text and @runtime were good once */
-	char *runtime_path, *places_path;
+	char *runtime_path, *sets_path, *places_path;
 	struct ifnames ifnames;
 	struct runtime_rules runtime;
+	struct runtime_sets sets;
 	char *text; /* the file's, as it was last taken */
 	size_t text_len;
 	/* Not guarded: what was read is @next, and nothing is staged. */
@@ -36,7 +37,7 @@ struct firewall {
 	struct fw_ruleset *hint; /* where the rules of a table count that was in force before we were */
 	bool pending;            /* @next waits for the idle half */
 	struct guard_staged staged;
-	struct saving saved_rules, saved_places;
+	struct saving saved_rules, saved_sets, saved_places;
 	struct pst_stat *rules, *generation, *mismatches;
 };
 
@@ -64,6 +65,12 @@ int firewall_add(struct firewall *fw, const struct guard_tables *tables, const c
 	struct pst_conf_errors *errors);
 int firewall_delete(struct firewall *fw, const struct guard_tables *tables, const char *name,
 	struct pst_conf_errors *errors);
+/*
+ * Adds elements to a set of the file, or deletes them. What is to be added and is there changes nothing;
+ * ret_changed says how many were not. -ENOENT: there is no such set, or no such element to be deleted.
+ */
+int firewall_change_set(struct firewall *fw, const struct guard_tables *tables, const char *set,
+	const char *const *elements, size_t n, bool add, size_t *ret_changed, struct pst_conf_errors *errors);
 /* For --check: the file, compiled into a table of the largest size. 0 or -EINVAL. */
 int firewall_check(const char *path, bool named, struct pst_conf_errors *errors);
 

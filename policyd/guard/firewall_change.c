@@ -56,18 +56,24 @@ static int find_runtime(
 	return -ENOENT;
 }
 
+bool firewall_may_change(
+	const struct firewall *fw, const struct guard_tables *tables, struct pst_conf_errors *errors)
+{
+	if (fw->loaded || fw->pending || fw->current.set || !guard_generation(&tables->firewall))
+		return true;
+	pst_conf_error(errors, firewall_name(fw), 0, 0,
+		"the rules in force are those of an earlier process, the file's are bad: correct it first");
+	return false;
+}
+
 /* Builds with @runtime and keeps it. */
 static int change(struct firewall *fw, const struct guard_tables *tables, struct runtime_rules *runtime,
 	struct pst_conf_errors *errors)
 {
 	int e = -ECANCELED;
 
-	if (fw->loaded || fw->pending || fw->current.set || !guard_generation(&tables->firewall))
+	if (firewall_may_change(fw, tables, errors))
 		e = firewall_build(fw, tables, runtime, fw->text, fw->text_len, errors);
-	else
-		pst_conf_error(errors, firewall_name(fw), 0, 0,
-			"the rules in force are those of an earlier process, the file's are bad: correct it "
-			"first");
 	if (e)
 		return e;
 	runtime_rules_done(&fw->runtime);

@@ -45,9 +45,14 @@ static void say_what_is_idle(const char *name, const struct fw_ruleset *set)
 }
 
 int firewall_parse(struct ifnames *ifnames, const char *name, const char *text, size_t len,
-	struct pst_conf_errors *errors, struct fw_ruleset **ret_set)
+	struct runtime_sets *sets, struct pst_conf_errors *errors, struct fw_ruleset **ret_set)
 {
-	const struct fw_context context = {.ifindex = ifnames_note, .arg = ifnames};
+	const struct fw_context context = {
+		.ifindex = ifnames_note,
+		.arg = ifnames,
+		.changes = sets ? sets->v : NULL,
+		.n_changes = sets ? sets->n : 0,
+	};
 	struct pst_conf_errors warnings = {0};
 	int e = fw_parse(name, text, len, &context, errors, &warnings, ret_set);
 
@@ -71,7 +76,7 @@ int firewall_parse_runtime(struct ifnames *ifnames, const char *name, const stru
 	*ret_set = NULL;
 	if (!rules->n)
 		return 0;
-	e = text ? firewall_parse(ifnames, name, text, len, errors, ret_set) : -ENOMEM;
+	e = text ? firewall_parse(ifnames, name, text, len, NULL, errors, ret_set) : -ENOMEM;
 	for (size_t i = 0; !e && i < (*ret_set)->n; i++)
 		(*ret_set)->rules[i].id = FIREWALL_RUNTIME_ID + (uint32_t)i;
 	return e;
@@ -112,6 +117,46 @@ static int merge(struct fw_ruleset *first, struct fw_ruleset **second)
 	first->n += (*second)->n;
 	first->policy = (*second)->policy;
 	(*second)->n = 0;
+	free(first->sets); /* those by command have none */
+	first->sets = PST_TAKE_PTR((*second)->sets);
+	first->n_sets = (*second)->n_sets;
+	(*second)->n_sets = 0;
+	return 0;
+}
+
+static bool has_set(const struct fw_ruleset *set, const char *name)
+{
+	for (size_t i = 0; set && i < set->n_sets; i++)
+		if (!strcmp(set->sets[i].name, name))
+			return true;
+	return false;
+}
+
+/* What somebody just asked for and that came to nothing; that it is there already is no error. What was asked
+ * for earlier, of a file that is another by now, is kept: the next file may be as it was. */
+static int check_changes(
+	const struct firewall *fw, const struct fw_ruleset *set, struct pst_conf_errors *errors)
+{
+	size_t idle = 0;
+
+	for (size_t i = 0; i < fw->sets.n; i++)
+		idle += !fw->sets.v[i].errors && !fw->sets.v[i].done;
+	if (idle)
+		pst_info("elements of sets that were added or deleted by command: the file says the same, or "
+			 "has no such set changes=%zu of=%zu",
+			idle, fw->sets.n);
+	for (size_t i = 0; i < fw->sets.n; i++) {
+		const struct fw_set_change *c = &fw->sets.v[i];
+
+		if (!c->errors || c->done || (c->add && has_set(set, c->set)))
+			continue;
+		if (!has_set(set, c->set))
+			pst_conf_error(errors, firewall_name(fw), 0, 0, "there is no set \"%s\"", c->set);
+		else
+			pst_conf_error(errors, firewall_name(fw), 0, 0, "%s is not in the set \"%s\"",
+				c->element, c->set);
+		return -ENOENT;
+	}
 	return 0;
 }
 
@@ -122,7 +167,8 @@ int firewall_read_rules(struct firewall *fw, const struct runtime_rules *runtime
 	int e = firewall_parse_runtime(&fw->ifnames, fw->runtime_path, runtime, errors, &first);
 
 	if (!e && text)
-		e = firewall_parse(&fw->ifnames, fw->path, text, len, errors, &second);
+		e = firewall_parse(&fw->ifnames, fw->path, text, len, &fw->sets, errors, &second);
+	e = e ? e : check_changes(fw, second, errors);
 	e = e ? e : merge(first, &second);
 	if (!e && first)
 		e = check_names(first, fw->path ? fw->path : fw->runtime_path, errors);

@@ -70,16 +70,22 @@ void guard_put_idle(struct pst_buf *out, const struct guard_tables *tables)
 	pst_mp_bool(out, guard_idle(tables));
 }
 
+void guard_put_state(struct pst_buf *out, const struct guard *g, const char *state, uint64_t generation,
+	const struct saving *saved)
+{
+	guard_put_idle(out, &g->tables);
+	pst_mp_str(out, "ok");
+	pst_mp_bool(out, true);
+	put_text(out, "state", state);
+	put_uint(out, "generation", generation);
+	guard_put_warning(out, saved);
+}
+
 int guard_answer_state(const struct guard *g, const char *state, uint64_t generation,
 	const struct saving *saved, struct pst_buf *reply)
 {
 	pst_mp_map(reply, 5);
-	guard_put_idle(reply, &g->tables);
-	pst_mp_str(reply, "ok");
-	pst_mp_bool(reply, true);
-	put_text(reply, "state", state);
-	put_uint(reply, "generation", generation);
-	guard_put_warning(reply, saved);
+	guard_put_state(reply, g, state, generation, saved);
 	return 0;
 }
 
@@ -244,6 +250,8 @@ int guard_ops(struct guard *g)
 		{"firewall_test", guard_on_test},
 		{"firewall_add", on_add},
 		{"firewall_delete", on_delete},
+		{"firewall_sets", guard_on_sets},
+		{"firewall_set", guard_on_set_change},
 		{"lists", guard_on_lists},
 		{"block", guard_on_block},
 		{"unblock", guard_on_unblock},

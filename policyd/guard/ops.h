@@ -14,6 +14,9 @@ void guard_put_idle(struct pst_buf *out, const struct guard_tables *tables);
  */
 int guard_answer_state(const struct guard *guard, const char *state, uint64_t generation,
 	const struct saving *saved, struct pst_buf *reply);
+/* Its five pairs, for who has more to say. */
+void guard_put_state(struct pst_buf *out, const struct guard *guard, const char *state, uint64_t generation,
+	const struct saving *saved);
 void guard_put_warning(struct pst_buf *out, const struct saving *saved);
 /* What a rule takes, as people read it. */
 void guard_put_rule_text(struct pst_buf *out, struct guard *guard, const struct fw_rule *rule);
@@ -21,6 +24,10 @@ const char *guard_action_name(unsigned action);
 
 /* pst_ctl_fn; @guard is the struct guard. */
 int guard_on_test(
+	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);
+int guard_on_sets(
+	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);
+int guard_on_set_change(
 	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);
 int guard_on_lists(
 	void *guard, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);

@@ -213,6 +213,9 @@ int guard_question_parse(const msgpack_object *object, const struct fw_context *
 		return e;
 	r = &set->rules[0];
 	set_families(r, &q.packet);
+	if (r->ends[0].n || r->ends[1].n)
+		return refuse(errors, r->ends[0].n ? "src" : "dst",
+			"expected an address without its port, which goes into sport or dport");
 	e = one_address(&r->src, "src", q.packet.addr[0], errors);
 	e = e ? e : one_address(&r->dst, "dst", q.packet.addr[1], errors);
 	e = e ? e : one_number(&r->sport, "sport", &q.packet.key[PST_FW_SPORT], errors);

@@ -10,12 +10,13 @@
 #include <stddef.h>
 
 #include "policyd/block/block.h"
-#include "policyd/fw/fw.h"
+#include "policyd/fw/parse.h"
 #include "proto/base/conf.h"
 
-#define RUNTIME_RULES_MAX  1000
-#define RUNTIME_RULE_MAX   4096 /* bytes of a rule's text */
-#define RUNTIME_BLOCKS_MAX 10000
+#define RUNTIME_RULES_MAX   1000
+#define RUNTIME_RULE_MAX    4096 /* bytes of a rule's text */
+#define RUNTIME_BLOCKS_MAX  10000
+#define RUNTIME_CHANGES_MAX 10000 /* elements of sets, added or deleted */
 
 /* Rules as they were given: one line of flow YAML each, in the order of their evaluation. */
 struct runtime_rules {
@@ -36,6 +37,26 @@ int runtime_rules_parse(const char *text, size_t len, struct runtime_rules *ret_
 /* A file that is not there holds none. 0 or -errno. */
 int runtime_rules_load(const char *path, struct runtime_rules *ret_rules);
 int runtime_rules_save(const char *path, const struct runtime_rules *rules);
+
+/* What was changed about the file's sets, in the order in which it was. */
+struct runtime_sets {
+	struct fw_set_change *v;
+	size_t n, size;
+};
+
+void runtime_sets_done(struct runtime_sets *sets);
+int runtime_sets_copy(const struct runtime_sets *from, struct runtime_sets *ret_sets);
+enum { RUNTIME_SETS_SAME = 1, RUNTIME_SETS_UNDONE };
+/* @element: as fw_element_text() has it. 0: it is the last of them now; RUNTIME_SETS_SAME: it was one
+ * already; RUNTIME_SETS_UNDONE: the opposite was, and is no more; -ENOSPC: RUNTIME_CHANGES_MAX; -ENOMEM. */
+int runtime_sets_put(struct runtime_sets *sets, const char *set, const char *element, bool add);
+/* Those that somebody asked for (errors) and that changed nothing are left out; nobody asks any more. */
+void runtime_sets_settle(struct runtime_sets *sets);
+int runtime_sets_parse(const char *text, size_t len, struct runtime_sets *ret_sets);
+/* Owned; NULL without memory. */
+char *runtime_sets_text(const struct runtime_sets *sets, size_t *ret_len);
+int runtime_sets_load(const char *path, struct runtime_sets *ret_sets);
+int runtime_sets_save(const char *path, const struct runtime_sets *sets);
 
 /* A blocked address or prefix. */
 struct runtime_block {

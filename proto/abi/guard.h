@@ -386,6 +386,7 @@ static_assert(sizeof(struct pst_sigs) == 8192, "abi");
 #define PST_FW_CHUNKS_MAX  31
 #define PST_FW_RULES_MAX   (PST_FW_CHUNKS_MAX * PST_FW_CHUNK_RULES)
 #define PST_FW_NEXT_MAX    64 /* rules that only count, log or mark: a packet may match all of them */
+#define PST_FW_PAIRED_MAX  64 /* rules with PST_FW_PAIRED: a packet may match all of them but for that */
 #define PST_FW_ROOTS       3
 #define PST_FW_REF_LINE    0x00ffffffu
 #define PST_FW_REF_WORDS   24 /* from this bit on: which of the chunk's 8 words are not zero */
@@ -425,7 +426,11 @@ struct pst_fw_head {
 	__u32 policy; /* enum pst_fw_action when no rule says */
 	__u32 generation;
 	__u32 names; /* line of the first name, each a line, of rules that log */
-	__u32 pad[9];
+	__u32 pad;
+	/* pairs of address and port, IPv4 and IPv6: lines less one (a power of two), and the first */
+	__u32 pair_mask[2];
+	__u32 pairs[2];
+	__u64 seed[2]; /* of their places, secret */
 };
 static_assert(sizeof(struct pst_fw_head) == 64, "abi");
 
@@ -450,11 +455,27 @@ enum pst_fw_action {
 
 #define PST_FW_LOG  0x100 /* flags beside the action */
 #define PST_FW_MARK 0x200
-
-#define PST_FW_NAME                                                                                          \
-	16             /* from this bit on, of rules that log: their name is in line pst_fw_head.names + it  \
-			*/
 #define PST_FW_WITH 12 /* from this bit on, three of them: enum pst_fw_with */
+
+/* The rule matches only if address and port together are in its list, of the source or of the destination, */
+#define PST_FW_PAIR(side)     (0x400u << (side))
+#define PST_FW_PAIR_NOT(side) (0x8000u << (side)) /* or, with this flag, only if they are not. */
+#define PST_FW_PAIRED         (PST_FW_PAIR(0) | PST_FW_PAIR(1))
+
+#define PST_FW_NAME 18 /* from this bit on, of rules that log: their name is in line pst_fw_head.names + it  \
+			*/
+
+/*
+ * Pairs are found by a keyed hash of rule, side, address and port in lines that are looked at one after the
+ * other until one has a free slot. A slot of IPv4 is address << 32 | port << 16 | tag; three of IPv6 to a
+ * line: two words of address each, and behind all of them port << 16 | tag each. The tag says whose pair it
+ * is, and is not 0.
+ */
+#define PST_FW_PAIR_TAG(rule, side) (((rule) << 1 | (side)) + 1)
+#define PST_FW_PAIRS_4              8  /* of IPv4 to a line */
+#define PST_FW_PAIRS_6              3  /* of IPv6 */
+#define PST_FW_PAIR_TAGS_6          12 /* the u32 where the first one's tag is */
+#define PST_FW_PAIR_LINES           8  /* that a look-up reads at most */
 
 /* What a reject is answered with. */
 enum pst_fw_with {

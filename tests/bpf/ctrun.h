@@ -101,7 +101,7 @@ static inline void flow_packet(struct packet *p, const struct flow *f, const str
 static inline void force_states(unsigned drops)
 {
 	struct fw_rule rules[PST_CT_STATES] = {0};
-	struct fw_ruleset set = {rules, PST_CT_STATES, PST_FW_ACCEPT};
+	struct fw_ruleset set = {.rules = rules, .n = PST_CT_STATES, .policy = PST_FW_ACCEPT};
 
 	for (uint32_t i = 0; i < PST_CT_STATES; i++) {
 		rules[i].has = FW_HAS_STATE;

@@ -290,6 +290,64 @@ class Rules(FirewallTest):
             self.assertIn("root", reply.get("error", ""))
 
 
+class Sets(FirewallTest):
+    """Sets that commands change, and what packets then meet."""
+    rules = ("firewall:\n  sets: {shut: [192.0.2.1], services: []}\n  rules:\n    - {name: shut, src: $shut, action: drop}\n"
+             "    - {name: services, dst: $services, action: drop}\n")
+
+    def penstock(self, *words, **options):
+        return self.p.run(os.path.join(lib.BINDIR, "penstock"), "fw", *words, "--run-dir", self.p.run_dir, **options)
+
+    def change(self, *words):
+        self.penstock(*words)
+        self.in_force()
+
+    def test_addresses(self):
+        self.assertTrue(self.passes(OPEN))
+        self.change("add-element", "shut", net.V4[1], net.V6[1] + "/128")
+        for family in FAMILIES:
+            self.assertFalse(self.passes(OPEN, family))
+        self.assertIn("shut", self.penstock("sets").stdout)
+        sets = json.loads(self.penstock("sets", "--json").stdout)
+        self.assertEqual({s["name"]: (s["holds"], s["elements"]) for s in sets["sets"]},
+                         {"shut": ("addresses", 3), "services": ("", 0)})
+        self.assertEqual([(c["change"], c["element"]) for c in sets["changes"]], [("added", net.V4[1]), ("added", net.V6[1])])
+        self.p.stage["policyd"].stop(signal.SIGKILL, pipeline.PATIENCE)
+        self.assertFalse(self.passes(OPEN))
+        self.p.begin("policyd")
+        self.in_force()
+        self.assertFalse(self.passes(OPEN))
+        self.change("delete-element", "shut", net.V4[1])
+        self.assertTrue(self.passes(OPEN))
+        self.assertFalse(self.passes(OPEN, "inet6"))
+
+    def test_addresses_with_ports(self):
+        for family, endpoint in (("inet", f"{net.V4[0]}:{OPEN}"), ("inet6", f"[{net.V6[0]}]:{OPEN}")):
+            self.assertTrue(self.passes(OPEN, family))
+            self.change("add-element", "services", endpoint)
+            self.assertFalse(self.passes(OPEN, family))
+            self.assertTrue(self.passes(SHUT, family))  # the same address, another port
+        self.assertIn("not in the set", self.penstock("delete-element", "services", "192.0.2.77:1", check=False).stderr)
+        self.change("delete-element", "services", f"{net.V4[0]}:{OPEN}")
+        self.assertTrue(self.passes(OPEN))
+        self.assertFalse(self.passes(OPEN, "inet6"))
+
+    def test_many_at_once(self):
+        path = os.path.join(self.p.dir, "elements")
+        with open(path, "w") as f:
+            f.writelines(f"198.51.{i // 250}.{i % 250}  # {i}\n" for i in range(998))
+            f.write(f"{net.V4[1]}\n\n# the end\n")
+        generation = self.ask("firewall")["generation"]
+        self.change("add-element", "shut", "--file", path)
+        self.assertFalse(self.passes(OPEN))
+        self.assertEqual(self.ask("firewall")["generation"], generation + 1)
+        with open(path, "a") as f:
+            f.write("10.0.0.1\n10.0.0.2\n")
+        out = self.penstock("add-element", "shut", "--file", path, check=False)
+        self.assertEqual(out.returncode, lib.EXIT_USAGE)
+        self.assertIn("at most 1000 elements", out.stderr)
+
+
 class DropsByInterface(FirewallTest):
     """What cannot be read, by interface: by name or glob, the first that matches; else as for all."""
     policyd = "drop: {truncated: yes, malformed: yes, interfaces: {pstn0: {truncated: no}, 'pst*': {malformed: no, no_ip: yes}}}\n"

@@ -9,7 +9,7 @@
 #include "proto/abi/lookup/stride.h"
 
 /* Chunks, their words, and rules: more than a packet can need. */
-#define PST_FW_STEPS (PST_FW_CHUNKS_MAX * 9 + PST_FW_NEXT_MAX + 1)
+#define PST_FW_STEPS (PST_FW_CHUNKS_MAX * 9 + PST_FW_NEXT_MAX + PST_FW_PAIRED_MAX + 1)
 
 #define PST_FW_NO_RULE 0xffffffffu
 
@@ -157,10 +157,87 @@ PST_STRIDE_FN void pst_fw_word(const struct pst_half *t, __u32 used, struct pst_
 	s->first = s->chunk * PST_FW_CHUNK_RULES + w * 64;
 }
 
-/* The next rule that all classes share: true if it says something, and is in @s then; else it goes to @pass.
- */
+/* ---- pairs of address and port ---- */
+
+/* Where the search for a pair begins; @key: port << 16 | tag, an IPv4 address is in @lo. */
+PST_STRIDE_FN __u32 pst_fw_pair_home(const struct pst_fw_head *head, __u64 hi, __u64 lo, __u32 key)
+{
+	__u64 z = (hi + head->seed[0]) * head->seed[1];
+
+	z = ((z ^ z >> 32) + lo) * head->seed[1];
+	z = ((z ^ z >> 32) + key) * head->seed[1];
+	return (__u32)(z >> 32);
+}
+
+PST_STRIDE_FN bool pst_fw_pair_4(
+	const struct pst_half *t, const struct pst_fw_head *head, __u32 addr, __u32 key)
+{
+	__u32 at = pst_fw_pair_home(head, 0, addr, key), i, k;
+	__u64 want = (__u64)addr << 32 | key;
+
+	for (i = 0; i < PST_FW_PAIR_LINES; i++) {
+		const union pst_line *l = pst_line_at(t, head->pairs[0] + ((at + i) & head->pair_mask[0]));
+
+		if (pst_line_missing(t, l))
+			return false;
+		PST_STRIDE_UNROLL
+		for (k = 0; k < PST_FW_PAIRS_4; k++)
+			if (l->u64[k] == want)
+				return true;
+		if (!l->u64[PST_FW_PAIRS_4 - 1])
+			return false;
+	}
+	return false;
+}
+
+PST_STRIDE_FN bool pst_fw_pair_6(
+	const struct pst_half *t, const struct pst_fw_head *head, __u64 hi, __u64 lo, __u32 key)
+{
+	__u32 at = pst_fw_pair_home(head, hi, lo, key), i, k;
+
+	for (i = 0; i < PST_FW_PAIR_LINES; i++) {
+		const union pst_line *l = pst_line_at(t, head->pairs[1] + ((at + i) & head->pair_mask[1]));
+
+		if (pst_line_missing(t, l))
+			return false;
+		PST_STRIDE_UNROLL
+		for (k = 0; k < PST_FW_PAIRS_6; k++)
+			if (l->u32[PST_FW_PAIR_TAGS_6 + k] == key && l->u64[2 * k] == hi &&
+				l->u64[2 * k + 1] == lo)
+				return true;
+		if (!l->u32[PST_FW_PAIR_TAGS_6 + PST_FW_PAIRS_6 - 1])
+			return false;
+	}
+	return false;
+}
+
+/* Are the packet's address and port of this side in the rule's list? */
+PST_STRIDE_FN bool pst_fw_pair(const struct pst_half *t, const struct pst_fw_head *head,
+	const struct pst_fw_packet *p, __u32 rule, __u32 side)
+{
+	const __u32 *a = (const __u32 *)p->addr[side];
+	__u32 key = (__u32)p->key[PST_FW_SPORT + side] << 16 | PST_FW_PAIR_TAG(rule, side);
+
+	if (!p->root[PST_FW_SADDR])
+		return pst_fw_pair_4(t, head, a[3], key);
+	return pst_fw_pair_6(t, head, (__u64)a[0] << 32 | a[1], (__u64)a[2] << 32 | a[3], key);
+}
+
+/* Does the packet pass what the vectors cannot say of this rule? */
+PST_STRIDE_FN bool pst_fw_pairs(const struct pst_half *t, const struct pst_fw_head *head,
+	const struct pst_fw_packet *p, __u32 rule, __u32 action)
+{
+	if (action & PST_FW_PAIR(0) && pst_fw_pair(t, head, p, rule, 0) == !!(action & PST_FW_PAIR_NOT(0)))
+		return false;
+	return !(action & PST_FW_PAIR(1)) ||
+	       pst_fw_pair(t, head, p, rule, 1) != !!(action & PST_FW_PAIR_NOT(1));
+}
+
+/* The next rule that all classes share: true if it says something, and is in @s then; one that says nothing
+ * goes to @pass. */
 PST_STRIDE_FN bool pst_fw_rule(const struct pst_half *t, const struct pst_fw_head *head,
-	struct pst_fw_search *s, void (*pass)(const struct pst_fw_entry *entry, void *arg), void *arg)
+	const struct pst_fw_packet *p, struct pst_fw_search *s,
+	void (*pass)(const struct pst_fw_entry *entry, void *arg), void *arg)
 {
 	__u32 rule = s->first + pst_fw_lowest(s->bits);
 	const struct pst_fw_entry *e =
@@ -170,6 +247,8 @@ PST_STRIDE_FN bool pst_fw_rule(const struct pst_half *t, const struct pst_fw_hea
 	s->bits &= s->bits - 1;
 	if (rule >= head->n_rules) /* a table that somebody scribbled into */
 		return true;
+	if (e->action & PST_FW_PAIRED && !pst_fw_pairs(t, head, p, rule, e->action))
+		return false;
 	if ((e->action & 0xff) == PST_FW_NEXT) {
 		pass(e, arg);
 		return false;
@@ -185,10 +264,11 @@ PST_STRIDE_FN bool pst_fw_rule(const struct pst_half *t, const struct pst_fw_hea
  * holds.
  */
 PST_STRIDE_FN bool pst_fw_step(const struct pst_half *t, const struct pst_fw_head *head,
-	struct pst_fw_search *s, void (*pass)(const struct pst_fw_entry *entry, void *arg), void *arg)
+	const struct pst_fw_packet *p, struct pst_fw_search *s,
+	void (*pass)(const struct pst_fw_entry *entry, void *arg), void *arg)
 {
 	if (s->bits)
-		return pst_fw_rule(t, head, s, pass, arg);
+		return pst_fw_rule(t, head, p, s, pass, arg);
 	if (s->words)
 		pst_fw_word(t, head->used, s);
 	else if (s->chunks)

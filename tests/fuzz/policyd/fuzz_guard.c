@@ -68,6 +68,30 @@ static void read_rules(const char *text, size_t len)
 	runtime_rules_done(&rules);
 }
 
+static void read_sets(const char *text, size_t len)
+{
+	struct runtime_sets sets;
+	size_t again_len;
+	char *again;
+
+	if (runtime_sets_parse(text, len, &sets))
+		return;
+	again = runtime_sets_text(&sets, &again_len);
+	if (!again || again_len != len || memcmp(again, text, len) != 0)
+		abort();
+	free(again);
+	for (size_t i = 0; i < sets.n; i++) {
+		struct pst_conf_errors errors = {0};
+		char element[FW_ELEMENT_MAX], same[FW_ELEMENT_MAX];
+
+		if (!fw_element_text(sets.v[i].element, &errors, element) &&
+			(fw_element_text(element, &errors, same) || strcmp(same, element) != 0))
+			abort();
+		pst_conf_errors_done(&errors);
+	}
+	runtime_sets_done(&sets);
+}
+
 static void read_places(const char *text, size_t len)
 {
 	struct fw_ruleset *set;
@@ -119,10 +143,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data + 1, size - 1);
 	if (data[0] % 2 == 0)
 		ask((const uint8_t *)text, size - 1);
-	else if (data[0] % 3 == 0)
+	else if (data[0] % 8 == 1)
 		read_rules(text, size - 1);
-	else if (data[0] % 3 == 1)
+	else if (data[0] % 8 == 3)
 		read_places(text, size - 1);
+	else if (data[0] % 8 == 5)
+		read_sets(text, size - 1);
 	else
 		read_blocks(text, size - 1);
 	free(text);

@@ -128,11 +128,44 @@ static inline void rule_random(struct fw_rule *r, uint32_t id, unsigned wild)
 		rule_random_rest(r);
 }
 
+/* Addresses with ports in the place of addresses, of a rule that may have ports. */
+static inline void rule_random_ends(struct fw_rule *r)
+{
+	bool ip6 = r->family ? r->family == 6 : rule_chance(40);
+	unsigned side = rule_draw() % 2;
+	struct fw_prefixes *instead = side ? &r->dst : &r->src;
+	struct fw_endpoints *list = &r->ends[side];
+
+	free(instead->v);
+	*instead = (struct fw_prefixes){0};
+	list->n = 1 + rule_draw() % (rule_chance(20) ? 200 : 6);
+	list->v = calloc(list->n, sizeof(*list->v));
+	list->other = rule_chance(25);
+	for (size_t i = 0; i < list->n; i++) {
+		struct fw_prefix p;
+
+		prefix_random(&p, !r->family && rule_chance(10) ? !ip6 : ip6);
+		memcpy(list->v[i].addr, p.addr, sizeof(p.addr));
+		list->v[i].port = (uint16_t)(rule_draw() % 16 * 1001);
+	}
+}
+
 static inline void rules_random(struct fw_ruleset *set, size_t n, unsigned wild)
 {
+	unsigned paired = 0;
+
 	*set = (struct fw_ruleset){.rules = calloc(n, sizeof(*set->rules)), .n = n};
-	for (size_t i = 0; i < n; i++)
-		rule_random(&set->rules[i], (uint32_t)i, wild);
+	for (size_t i = 0; i < n; i++) {
+		struct fw_rule *r = &set->rules[i];
+
+		rule_random(r, (uint32_t)i, wild);
+		if (wild && paired < PST_FW_PAIRED_MAX && !(r->has & FW_HAS_ICMP) &&
+			!(r->has & FW_HAS_PROTO && r->protocols[0] & (1ULL << 1 | 1ULL << 58)) &&
+			rule_chance(15)) {
+			rule_random_ends(r);
+			paired++;
+		}
+	}
 }
 
 #endif

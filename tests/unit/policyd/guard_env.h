@@ -255,8 +255,20 @@ static inline void start(void)
 struct kv {
 	const char *key, *text;
 	uint64_t number;
-	const struct kv *map; /* ends with key NULL */
+	const struct kv *map;    /* ends with key NULL */
+	const char *const *list; /* ends with NULL */
 };
+
+static inline void put_list(struct pst_buf *b, const char *const *list)
+{
+	uint32_t n = 0;
+
+	while (list[n])
+		n++;
+	pst_mp_array(b, n);
+	for (; *list; list++)
+		pst_mp_str(b, *list);
+}
 
 static inline void put_map(struct pst_buf *b, const char *op, const struct kv *kv)
 {
@@ -273,6 +285,8 @@ static inline void put_map(struct pst_buf *b, const char *op, const struct kv *k
 		pst_mp_str(b, kv->key);
 		if (kv->map)
 			put_map(b, NULL, kv->map);
+		else if (kv->list)
+			put_list(b, kv->list);
 		else if (kv->text)
 			pst_mp_str(b, kv->text);
 		else
@@ -308,6 +322,13 @@ static inline const msgpack_object *ask(const char *op, const struct kv *kv)
 		.key = k, .map = (const struct kv[])                                                         \
 		{                                                                                            \
 			__VA_ARGS__                                                                          \
+		}                                                                                            \
+	}
+#define L(k, ...)                                                                                            \
+	{                                                                                                    \
+		.key = k, .list = (const char *const[])                                                      \
+		{                                                                                            \
+			__VA_ARGS__, NULL                                                                    \
 		}                                                                                            \
 	}
 #define ASK(op, ...) ask(op, (const struct kv[]){__VA_ARGS__ __VA_OPT__(, ){0}})

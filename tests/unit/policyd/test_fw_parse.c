@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -109,6 +110,15 @@ static const struct {
 	{"dst: [$office, 203.0.113.5]", "dst: [192.0.2.0/24, 2001:db8::/32, 203.0.113.5]"},
 	{"dst: $all.of_it", "dst: [192.0.2.0/24, 2001:db8::/32, 203.0.113.5]"},
 	{"dst: {not: $office}", "dst: {not: [192.0.2.0/24, 2001:db8::/32]}"},
+	{"dst: \"192.0.2.1:443\"", NULL},
+	{"src: 192.0.2.1:443", "src: \"192.0.2.1:443\""},
+	{"dst: \"[2001:db8::1]:53\"", NULL},
+	{"dst: {not: [\"192.0.2.1:443\", \"[2001:db8::1]:53\"]}", NULL},
+	{"dst: [$pairs, 192.0.2.9:1]", "dst: [\"192.0.2.7:80\", \"[2001:db8::7]:80\", \"192.0.2.9:1\"]"},
+	{"dst: [$nobody, $pairs]", "dst: [\"192.0.2.7:80\", \"[2001:db8::7]:80\"]"},
+	{"dst: [$nobody, $office]", "dst: [192.0.2.0/24, 2001:db8::/32]"},
+	{"proto: udp, dst: {not: $nobody}", "proto: udp"},
+	{"dport: {not: $nobody}", "dport: 0-65535"},
 	{"sport: 53", NULL},
 	{"sport: \"53\"", "sport: 53"},
 	{"dport: 0-65535", NULL},
@@ -150,7 +160,7 @@ static const struct {
 
 #define SETS                                                                                                 \
 	"sets: {office: [192.0.2.0/24, 2001:db8::/32], web: [80, 443], one: 7, "                             \
-	"all.of_it: [$office, 203.0.113.5]}"
+	"all.of_it: [$office, 203.0.113.5], pairs: [192.0.2.7:80, \"[2001:db8::7]:80\"], nobody: []}"
 
 static void test_fields(void **state)
 {
@@ -262,6 +272,27 @@ static const struct {
 	{"src: 2001:db8::1/32", 35, "src: 2001:db8::1/32 has bits behind its prefix, expected 2001:db8::/32"},
 	{"src: \"::ffff:1.2.3.4\"", 35,
 		"src: \"::ffff:1.2.3.4\" is an IPv4 address, expected it written as one"},
+	{"src: 10.0.0.1:http", 35,
+		"src: \"10.0.0.1:http\" is no address with a port, expected one such as 192.0.2.1:443 or "
+		"\"[2001:db8::1]:443\""},
+	{"src: 10.0.0.0/8:80", 35,
+		"src: \"10.0.0.0/8:80\" is no address with a port, expected one such as 192.0.2.1:443 or "
+		"\"[2001:db8::1]:443\""},
+	{"src: \"[10.0.0.1]:80\"", 35,
+		"src: \"[10.0.0.1]:80\" is no address with a port, expected one such as 192.0.2.1:443 or "
+		"\"[2001:db8::1]:443\""},
+	{"src: \"[::ffff:10.0.0.1]:80\"", 35,
+		"src: \"[::ffff:10.0.0.1]:80\" is no address with a port, expected one such as "
+		"192.0.2.1:443 or \"[2001:db8::1]:443\""},
+	{"src: \"[2001:db8::1]\"", 35,
+		"src: \"[2001:db8::1]\" is no address with a port, expected one such as 192.0.2.1:443 or "
+		"\"[2001:db8::1]:443\""},
+	{"src: [10.0.0.1:80, 10.0.0.2]", 49,
+		"src: addresses with ports and without in one list, expected a rule for each"},
+	{"proto: icmp, dst: 10.0.0.1:80", 48,
+		"dst: nothing could match: proto has no ports, expected tcp, udp or sctp"},
+	{"family: 6, dst: 10.0.0.1:80", 46, "dst: nothing could match: no address is of the rule's family"},
+	{"dport: $pairs", 37, "dport: the set \"pairs\" holds addresses with ports, expected one of ports"},
 	{"src: [10.0.0.1, [10.0.0.2]]", 46, "src: expected one value in each place of the list"},
 	{"src: $ofice", 35, "src: there is no set \"ofice\", did you mean \"$office\"?"},
 	{"src: $zzz", 35, "src: there is no set \"zzz\", expected one that is defined above"},
@@ -395,7 +426,9 @@ static const struct {
 		"fw.yaml:1:30: key \"name\" is here a second time; the first is in line 1\n"},
 	{"firewall: {sets: []}",
 		"fw.yaml:1:18: sets: expected names with lists, such as {office: [192.0.2.0/24]}\n"},
-	{"firewall: {sets: {a: []}}", "fw.yaml:1:22: set a: the list is empty: nothing could match\n"},
+	{"firewall: {sets: {a: [10.0.0.1:80, 10.0.0.1]}}",
+		"fw.yaml:1:36: set a: \"10.0.0.1\" is no address with a port, expected one such as "
+		"192.0.2.1:443 or \"[2001:db8::1]:443\"\n"},
 	{"firewall: {sets: {a: {not: 10.0.0.1}}}",
 		"fw.yaml:1:22: set a: expected a value or a list of values\n"},
 	{"firewall: {sets: {\"a b\": 1}}", "fw.yaml:1:19: \"a b\" is no name of a set, expected 1 to 64 "
@@ -434,7 +467,7 @@ static void test_bad_documents(void **state)
 		expect_errors(documents[i].text, documents[i].errors);
 }
 
-/* ---- bounds ---- */
+/* ---- sets that commands change ---- */
 
 /* @before, then @n times @each (with %zu), then @after */
 static char *repeat(const char *before, size_t n, const char *each, const char *after)
@@ -450,6 +483,143 @@ static char *repeat(const char *before, size_t n, const char *each, const char *
 	fclose(out);
 	return text;
 }
+
+static bool takes(const struct fw_ruleset *set, size_t rule, const char *src, uint16_t dport)
+{
+	static union pst_line lines[4096] __attribute__((aligned(64)));
+	struct fw_compiled made;
+	struct pst_fw_packet p = {.root = {[PST_FW_DSCP] = 0, [PST_FW_VLAN] = 1}};
+	uint8_t *addr = p.addr[0];
+
+	addr[10] = addr[11] = p.addr[1][10] = p.addr[1][11] = 0xff;
+	assert_int_equal(inet_pton(AF_INET, src, addr + 12), 1);
+	p.key[PST_FW_PROTO] = 6;
+	p.key[PST_FW_DPORT] = dport;
+	assert_int_equal(fw_compile(set, lines, PST_ARRAY_SIZE(lines), 1, &made), 0);
+	assert_int_equal(fw_lookup(lines, PST_ARRAY_SIZE(lines), &p), fw_linear(set, &p));
+	return fw_rule_matches(&set->rules[rule], &p);
+}
+
+#define FOUR_RULES                                                                                           \
+	"rules: [{name: a, src: $s, action: drop}, {name: b, src: {not: $s}, action: drop}, "                \
+	"{name: c, proto: tcp, dport: $p, action: drop}, {name: d, dport: {not: $p}, action: drop}]}"
+
+static void test_empty_sets(void **state)
+{
+	struct fw_ruleset *set = must_parse("firewall: {sets: {s: [], p: []}, " FOUR_RULES);
+
+	(void)state;
+	assert_int_equal(set->n_sets, 2);
+	assert_string_equal(set->sets[1].name, "p");
+	assert_int_equal(set->sets[1].holds, FW_HOLDS_UNKNOWN);
+	/* nobody is in it, everybody is not */
+	assert_false(takes(set, 0, "10.0.0.1", 80));
+	assert_true(takes(set, 1, "10.0.0.1", 80));
+	assert_false(takes(set, 2, "10.0.0.1", 80));
+	assert_true(takes(set, 3, "10.0.0.1", 80));
+	fw_ruleset_free(set);
+}
+
+static struct fw_ruleset *parse_changed(
+	const char *text, struct fw_set_change *changes, size_t n, struct pst_conf_errors *errors)
+{
+	const struct fw_context changed = {.changes = changes, .n_changes = n};
+	struct fw_ruleset *set = NULL;
+	int e = fw_parse("fw.yaml", text, strlen(text), &changed, errors, NULL, &set);
+
+	assert_int_equal(!e, !errors->count);
+	return set;
+}
+
+static void test_set_changes(void **state)
+{
+	static char s[] = "s", p[] = "p", none[] = "none", ten[] = "10.0.0.1", net[] = "10.1.0.0/16",
+		    eleven[] = "11.0.0.1", port[] = "80", rubbish[] = "x";
+	struct fw_set_change changes[] = {
+		{.set = s, .element = ten, .add = true},
+		{.set = s, .element = net, .add = true}, /* the file has it */
+		{.set = s, .element = eleven},           /* twice in the file */
+		{.set = s, .element = port},             /* of another kind */
+		{.set = s, .element = rubbish, .add = true},
+		{.set = p, .element = port, .add = true},
+		{.set = none, .element = ten, .add = true},
+	};
+	struct pst_conf_errors errors = {0};
+	struct fw_ruleset *set = parse_changed(
+		"firewall: {sets: {s: [11.0.0.1, 10.1.0.0/16, 11.0.0.1, 12.0.0.0/8], p: []}, " FOUR_RULES,
+		changes, PST_ARRAY_SIZE(changes), &errors);
+
+	(void)state;
+	assert_non_null(set);
+	assert_int_equal(set->sets[0].n, 3);
+	assert_int_equal(set->sets[1].holds, FW_HOLDS_PORTS);
+	assert_true(takes(set, 0, "10.0.0.1", 1));
+	assert_true(takes(set, 0, "10.1.2.3", 1));
+	assert_true(takes(set, 0, "12.2.3.4", 1));
+	assert_false(takes(set, 0, "11.0.0.1", 1));
+	assert_true(takes(set, 2, "11.0.0.1", 80));
+	assert_false(takes(set, 3, "11.0.0.1", 80));
+	for (size_t i = 0; i < PST_ARRAY_SIZE(changes); i++)
+		assert_int_equal(changes[i].done, i == 0 || i == 2 || i == 5);
+	fw_ruleset_free(set);
+	/* who asks is told */
+	changes[4].errors = &errors;
+	assert_null(parse_changed(
+		"firewall: {sets: {s: [10.0.0.1]}}", changes, PST_ARRAY_SIZE(changes), &errors));
+	assert_string_equal(errors.text,
+		"fw.yaml:1:22: set s: \"x\" is no address, expected one such as 192.0.2.1, 192.0.2.0/24, "
+		"2001:db8::/32 or $set\n");
+	pst_conf_errors_done(&errors);
+}
+
+/* A set that is full takes no more, and the document stays good. */
+static void test_set_without_room(void **state)
+{
+	static char a[] = "a", element[] = "11.0.0.1";
+	PST_FREE char *text = repeat("firewall:\n sets:\n  a:\n", FW_SET_MAX, "  - 10.0.0.1\n", "");
+	struct fw_set_change change = {.set = a, .element = element, .add = true};
+	struct pst_conf_errors errors = {0};
+	struct fw_ruleset *set = parse_changed(text, &change, 1, &errors);
+
+	(void)state;
+	assert_non_null(set);
+	assert_false(change.done);
+	fw_ruleset_free(set);
+	change.errors = &errors;
+	assert_null(parse_changed(text, &change, 1, &errors));
+	assert_non_null(strstr(errors.text, "set a: more than 100000 elements"));
+	pst_conf_errors_done(&errors);
+}
+
+static void test_element_text(void **state)
+{
+	static const struct {
+		const char *element, *text; /* NULL: refused */
+	} elements[] = {{"192.0.2.1", "192.0.2.1"}, {"192.0.2.1/32", "192.0.2.1"},
+		{"192.0.2.0/24", "192.0.2.0/24"}, {"0.0.0.0/0", "0.0.0.0/0"},
+		{"2001:DB8:0::1", "2001:db8::1"}, {"2001:db8::/32", "2001:db8::/32"}, {"::/0", "::/0"},
+		{"80", "80"}, {"0080", "80"}, {"80-90", "80-90"}, {"80-80", "80"},
+		{"192.0.2.1:080", "192.0.2.1:80"}, {"[2001:DB8::1]:53", "[2001:db8::1]:53"}, {"", NULL},
+		{"$set", NULL}, {"192.0.2.1/24", NULL}, {"90-80", NULL}, {"65536", NULL},
+		{"192.0.2.1:65536", NULL}, {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/127", NULL},
+		{"[fff1:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+			"[fff1:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"}};
+
+	(void)state;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(elements); i++) {
+		struct pst_conf_errors errors = {0};
+		char text[FW_ELEMENT_MAX];
+		int e = fw_element_text(elements[i].element, &errors, text);
+
+		assert_int_equal(!e, elements[i].text != NULL);
+		assert_int_equal(!e, !errors.count);
+		if (!e)
+			assert_string_equal(text, elements[i].text);
+		pst_conf_errors_done(&errors);
+	}
+}
+
+/* ---- bounds ---- */
 
 static void expect_bound(char *text, const char *error)
 {
@@ -471,6 +641,12 @@ static void test_bounds(void **state)
 	expect_bound(repeat("firewall:\n rules:\n", PST_FW_NEXT_MAX, next, ""), NULL);
 	expect_bound(repeat("firewall:\n rules:\n", PST_FW_NEXT_MAX + 1, next, ""),
 		"fw.yaml:67:24: action: more than 64 rules that continue\n");
+	expect_bound(repeat("firewall:\n rules:\n", PST_FW_PAIRED_MAX,
+			     " - {name: r%zu, dst: 10.0.0.1:80, action: drop}\n", ""),
+		NULL);
+	expect_bound(repeat("firewall:\n rules:\n", PST_FW_PAIRED_MAX + 1,
+			     " - {name: r%zu, dst: 10.0.0.1:80, action: drop}\n", ""),
+		"fw.yaml:67:21: dst: more than 64 rules with addresses and ports in one list\n");
 	expect_bound(repeat("firewall:\n sets:\n  a:\n", FW_SET_MAX, "  - 10.0.0.1\n", ""), NULL);
 	expect_bound(repeat("firewall:\n sets:\n  a:\n", FW_SET_MAX + 1, "  - 10.0.0.1\n", ""),
 		"fw.yaml:100004:5: set a: more than 100000 elements\n");
@@ -540,6 +716,14 @@ static void assert_same_prefixes(const struct fw_prefixes *a, const struct fw_pr
 		assert_memory_equal(a->v, b->v, a->n * sizeof(*a->v));
 }
 
+static void assert_same_endpoints(const struct fw_endpoints *a, const struct fw_endpoints *b)
+{
+	assert_int_equal(a->n, b->n);
+	assert_int_equal(a->other, b->other);
+	if (a->n)
+		assert_memory_equal(a->v, b->v, a->n * sizeof(*a->v));
+}
+
 static void assert_same_rule(const struct fw_rule *a, const struct fw_rule *b)
 {
 	assert_string_equal(a->name, b->name);
@@ -557,6 +741,8 @@ static void assert_same_rule(const struct fw_rule *a, const struct fw_rule *b)
 	assert_memory_equal(a->protocols, b->protocols, sizeof(a->protocols));
 	assert_same_prefixes(&a->src, &b->src);
 	assert_same_prefixes(&a->dst, &b->dst);
+	assert_same_endpoints(&a->ends[0], &b->ends[0]);
+	assert_same_endpoints(&a->ends[1], &b->ends[1]);
 	assert_same_ranges(&a->sport, &b->sport);
 	assert_same_ranges(&a->dport, &b->dport);
 	assert_same_ranges(&a->icmp, &b->icmp);
@@ -931,6 +1117,10 @@ int main(void)
 		cmocka_unit_test(test_document),
 		cmocka_unit_test(test_bad_fields),
 		cmocka_unit_test(test_bad_documents),
+		cmocka_unit_test(test_empty_sets),
+		cmocka_unit_test(test_set_changes),
+		cmocka_unit_test(test_set_without_room),
+		cmocka_unit_test(test_element_text),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_all_elements),
 		cmocka_unit_test(test_many_errors),
