@@ -111,8 +111,8 @@ struct pst_guard {
 	__u64 sig_generation; /* as fw_generation, of `guard_sigs` */
 	__u64 can;            /* PST_GUARD_CAN_*: the loader's, of the programs on this kernel */
 	struct pst_guard_limits limits;
-	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
-						*/
+	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS or _EXCEPT; port n: bit n % 64 of
+						  word n / 64 */
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS]; /* limits of one source, by enum pst_sig_protocol */
 	__u32 scrub_ifindex; /* with PST_GUARD_SCRUB: where what signatures and limits drop goes; 0: nowhere
 			      */
@@ -139,6 +139,7 @@ static_assert(
 #define PST_GUARD_SYN           (1 << 16) /* SYNs above the rate of all are not let through */
 #define PST_GUARD_SYN_COOKIES   (1 << 17) /* but answered, when somebody listens */
 #define PST_GUARD_SYN_PORTS     (1 << 18) /* those to `syn_ports`, whoever listens */
+#define PST_GUARD_SYN_EXCEPT    (1 << 20) /* not those to `syn_ports`, although somebody listens */
 #define PST_GUARD_DROP_IFACES   (1 << 19) /* some interfaces have their own PST_GUARD_DROP_* */
 
 #define PST_GUARD_OFFENDERS   (1 << 24) /* who goes on to send what is dropped is blocked for a time */
