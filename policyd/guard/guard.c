@@ -269,8 +269,9 @@ static int init(struct guard *g)
 	g->reload_errors = pst_counter("firewall_reload_errors", "of which refused");
 	g->attached = pst_gauge("guard_attached",
 		"interfaces on which packet programs look at the tables; 0: what is written is not enforced");
-	g->followed = pst_counter("firewall_interface_changes",
-		"times that an interface that rules name was made anew, and the table with it");
+	g->followed = pst_counter(
+		"firewall_interface_changes", "times that the table was made anew, as an interface that "
+					      "rules name was made anew or renamed");
 	g->lists_reloads = pst_counter("lists_reloads", "times that the allow and block lists were read");
 	g->lists_errors = pst_counter("lists_reload_errors", "of which refused");
 	g->signatures_reloads = pst_counter("signatures_reloads", "times that the signatures' file was read");
