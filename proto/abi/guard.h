@@ -124,6 +124,7 @@ static_assert(
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
 #define PST_GUARD_AT_XDP          2 /* on some interface: no mark is set there, no reject answered */
+#define PST_GUARD_MOVED           4 /* no program reads these tables any more, or soon: ask the loader */
 
 #define PST_GUARD_CT             1  /* connections are tracked: rules name their state */
 #define PST_GUARD_CT_LOOSE       2  /* a segment that no connection explains begins one: after the start */
