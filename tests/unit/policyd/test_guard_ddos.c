@@ -168,6 +168,30 @@ static void test_signatures_of_tables_that_moved(void **state)
 	assert_string_equal(text_of(ask("ddos", NULL), "state"), "in force");
 }
 
+/* The loader takes its tables away: nothing is seen of what went on, which is told as any end. */
+static void test_floods_without_tables(void **state)
+{
+	uint64_t now = 100 * 1000 * MS;
+
+	(void)state;
+	env.ddos.limits = DDOS_DROP;
+	env.ddos.detect_packets = 1000;
+	env.ddos.quiet_ns = 3600 * 1000 * MS;
+	start();
+	guard_floods(env.guard, now);
+	env.counts[0].reason[PST_GUARD_RATE].packets += 5000;
+	guard_floods(env.guard, now += 1000 * MS);
+	assert_int_equal(env.guard->floods->value, 1);
+	guard_tables_unmap(&env.guard->tables);
+	guard_floods(env.guard, now += 1000 * MS);
+	assert_int_equal(env.guard->floods->value, 0);
+	adopt();
+	guard_floods(env.guard, now += 1000 * MS);
+	env.counts[0].reason[PST_GUARD_RATE].packets += 5000;
+	guard_floods(env.guard, now += 1000 * MS);
+	assert_int_equal(env.guard->floods->value, 1);
+}
+
 /* A counter is its signature's, wherever that stands, and begins at 0. */
 static void test_signature_counters(void **state)
 {
@@ -262,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_words, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_steps, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_floods_without_tables, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_signatures, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_signatures_of_tables_that_moved, genv_setup, genv_teardown),
