@@ -393,21 +393,20 @@ static_assert(sizeof(struct pst_sigs) == 8192, "abi");
 #define PST_FW_REF_WORDS   24 /* from this bit on: which of the chunk's 8 words are not zero */
 
 enum pst_fw_dim {
-	PST_FW_SADDR = 0, /* roots: IPv4 (2 strides), IPv6 (8), neither */
+	PST_FW_SADDR = 0, /* roots: IPv4 (2 strides), IPv6 (8) */
 	PST_FW_DADDR,
 	PST_FW_SPORT, /* roots: has ports, has none */
 	PST_FW_DPORT,
-	PST_FW_PROTO, /* protocol, with PST_FW_PROTO_6 for IPv6, or PST_FW_PROTO_OTHER */
+	PST_FW_PROTO, /* protocol, with PST_FW_PROTO_6 for IPv6 */
 	PST_FW_L4,    /* roots: TCP (flags), ICMP and ICMPv6 (type << 8 | code), others */
 	PST_FW_STATE, /* enum pst_ct_state */
-	PST_FW_DSCP,  /* roots: IP, no IP */
+	PST_FW_DSCP,
 	PST_FW_VLAN,  /* id of the outer tag; roots: tagged, untagged */
 	PST_FW_IFACE, /* index, 2 strides */
 	PST_FW_DIMS,
 };
 
-#define PST_FW_PROTO_6     256
-#define PST_FW_PROTO_OTHER 512 /* no IP */
+#define PST_FW_PROTO_6 256
 
 enum pst_ct_state {
 	PST_CT_UNTRACKED = 0,
