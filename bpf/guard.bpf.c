@@ -241,25 +241,21 @@ static __always_inline void guard_fill_head(struct guard_packet *pkt, const stru
 
 static __always_inline void guard_fill_key(struct guard_packet *pkt)
 {
-	bool is_ip = pkt->key.family, is_ip6 = pkt->key.family == AF_INET6;
-	bool whole = is_ip && !pkt->p.later_fragment;
+	bool is_ip6 = pkt->key.family == AF_INET6, whole = !pkt->p.later_fragment;
 	bool icmp = whole && (pkt->key.protocol == IPPROTO_ICMP || pkt->key.protocol == IPPROTO_ICMPV6);
 	bool ports = whole && guard_has_ports(pkt->key.protocol);
 	struct pst_fw_packet *fw = &pkt->fw;
 
 	__builtin_memcpy(fw->addr[0], pkt->key.saddr, 16);
 	__builtin_memcpy(fw->addr[1], pkt->key.daddr, 16);
-	fw->root[PST_FW_SADDR] = fw->root[PST_FW_DADDR] = is_ip ? is_ip6 : 2;
+	fw->root[PST_FW_SADDR] = fw->root[PST_FW_DADDR] = is_ip6;
 	fw->root[PST_FW_SPORT] = fw->root[PST_FW_DPORT] = !ports;
 	fw->key[PST_FW_SPORT] = pkt->key.sport;
 	fw->key[PST_FW_DPORT] = pkt->key.dport;
-	fw->key[PST_FW_PROTO] = !is_ip   ? PST_FW_PROTO_OTHER
-				: is_ip6 ? pkt->key.protocol | PST_FW_PROTO_6
-					 : pkt->key.protocol;
+	fw->key[PST_FW_PROTO] = pkt->key.protocol | (is_ip6 ? PST_FW_PROTO_6 : 0);
 	fw->root[PST_FW_L4] = icmp ? 1 : whole && pkt->key.protocol == IPPROTO_TCP ? 0 : 2;
 	fw->key[PST_FW_L4] = icmp ? pkt->key.sport << 8 | pkt->key.dport : pkt->p.tcp_flags;
 	fw->key[PST_FW_STATE] = PST_CT_UNTRACKED;
-	fw->root[PST_FW_DSCP] = !is_ip;
 }
 
 /* struct pst_fw_packet, after guard_parse_xdp(). */

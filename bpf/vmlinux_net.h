@@ -96,6 +96,27 @@ struct bpf_sock_tuple {
 	};
 };
 
+struct bpf_fib_lookup {
+	__u8 family;
+	__u8 l4_protocol;
+	__u16 sport;
+	__u16 dport;
+	__u16 tot_len;
+	__u32 ifindex;
+	__u32 flowinfo;
+	__u32 src[4]; /* the first one alone of IPv4 */
+	__u32 dst[4];
+	__u16 h_vlan[2];
+	__u8 smac[6];
+	__u8 dmac[6];
+};
+
+/* of bpf_fib_lookup() */
+enum {
+	BPF_FIB_LKUP_RET_NOT_FWDED = 4,    /* delivered here, or no route */
+	BPF_FIB_LKUP_RET_FWD_DISABLED = 5, /* what comes in over this interface is not forwarded */
+};
+
 struct __sk_buff {
 	__u32 len;
 	__u32 pkt_type;

@@ -237,8 +237,6 @@ static int walk_all(struct import *im)
 			im->options->chain ? im->options->chain : "");
 	if (n > IMPORT_CHAINS_MAX)
 		return import_bad(im, " more than %d chains guard incoming packets", IMPORT_CHAINS_MAX);
-	for (size_t i = 0; i < n; i++)
-		im->all_kinds |= !v[i]->base.f[IMPORT_KIND] && !v[i]->no_device;
 	for (size_t i = 0; i < n && !im->error; i++) {
 		if (v[i]->hook == IMPORT_NO_HOOK)
 			import_note(im, "the chain %s is that of no hook: what passes its end is accepted",
@@ -263,9 +261,8 @@ static void put_head(struct import *im, struct import_buf *to)
 			"was. What they took\n"
 			"# meets the rules below them: read them before this is put in force.\n",
 			im->left_out);
-	import_printf(to,
-		"# What is no IP (ARP) never met the chains: the policy lets it pass; theirs are rules.\n"
-		"firewall:\n  policy: accept\n");
+	import_printf(to, "# What is no IP (ARP) meets neither rules nor policy here.\n"
+			  "firewall:\n  policy: accept\n");
 	if (im->n_sets)
 		import_printf(to, "  sets:\n");
 }

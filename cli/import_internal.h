@@ -227,7 +227,6 @@ struct import {
 	size_t n_cached;
 	char **ifaces;
 	size_t n_ifaces;
-	bool all_kinds; /* some chain sees packets that are no IP */
 	struct import_buf rules, sets, said;
 	unsigned n_rules, n_next, n_sets, n_said, left_out, visits, notes;
 	size_t elements, nodes;

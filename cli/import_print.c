@@ -72,19 +72,7 @@ static void put_flags(struct import_buf *to, struct cube cube)
 
 /* ---- a rule ---- */
 
-static bool says_ip(const struct import_cond *c)
-{
-	static const enum import_field of_ip[] = {IMPORT_PROTO, IMPORT_SRC, IMPORT_DST, IMPORT_SPORT,
-		IMPORT_DPORT, IMPORT_FLAGS, IMPORT_ICMP, IMPORT_DSCP};
-
-	for (size_t i = 0; i < PST_ARRAY_SIZE(of_ip); i++)
-		if (c->f[of_ip[i]])
-			return true;
-	return false;
-}
-
-static const char *put_kind(
-	struct import *im, struct import_buf *to, const struct import_cond *c, const char *action)
+static const char *put_kind(struct import_buf *to, const struct import_cond *c)
 {
 	const struct import_spans *k = c->f[IMPORT_KIND];
 	bool ip4 = import_spans_has(k, IMPORT_IP4), ip6 = import_spans_has(k, IMPORT_IP6);
@@ -95,12 +83,6 @@ static const char *put_kind(
 		return "\"all but IPv4\" or \"all but IPv6\" with packets that are no IP cannot be said";
 	if (ip4 != ip6 && !c->f[IMPORT_SRC] && !c->f[IMPORT_DST])
 		import_printf(to, ", family: %d", ip4 ? 4 : 6);
-	if (ip4 != ip6 || says_ip(c) || (!strcmp(action, "accept") && !im->all_kinds))
-		return NULL;
-	/* the chain never sees ARP: nor may the rule take it */
-	import_printf(to, ", dst: [0.0.0.0/0, \"::/0\"]");
-	im->elements += 2;
-	im->nodes += 4;
 	return NULL;
 }
 
@@ -120,10 +102,9 @@ static bool is_implied(const struct import_cond *c, enum import_field field)
 }
 
 /* Fields but the flags, which may want several rules. */
-static const char *put_fields(
-	struct import *im, struct import_buf *to, const struct import_cond *c, const char *action)
+static const char *put_fields(struct import *im, struct import_buf *to, const struct import_cond *c)
 {
-	const char *why = put_kind(im, to, c, action);
+	const char *why = put_kind(to, c);
 
 	for (int i = 0; i < IMPORT_FIELDS && !why; i++)
 		if (c->f[i] && i != IMPORT_KIND && i != IMPORT_FLAGS && !is_implied(c, (enum import_field)i))
@@ -149,7 +130,7 @@ static const char *put_case(struct import_buf *to, struct import *im, const stru
 {
 	PST_CLEANUP(import_buf_done) struct import_buf body = {0};
 	struct cubes cubes = {.n = 0};
-	const char *why = put_fields(im, &body, c, action);
+	const char *why = put_fields(im, &body, c);
 
 	if (why)
 		return why;

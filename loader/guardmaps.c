@@ -154,14 +154,14 @@ int guardmaps_take_over(const struct pins *pins, const struct maps *maps)
 		r = move_open(pins, maps, PST_MAP_BLOCK_LINES, &lists);
 	if (r <= 0)
 		return r;
-	const struct pst_guard *from = (const struct pst_guard *)guard.from.p;
-	struct pst_guard *to = (struct pst_guard *)guard.to.p;
+	struct pst_guard *from = (struct pst_guard *)guard.from.p, *to = (struct pst_guard *)guard.to.p;
 
 	memcpy(to, from, PST_MIN(guard.from.bytes, guard.to.bytes));
+	__atomic_fetch_or(&from->can, PST_GUARD_MOVED, __ATOMIC_SEQ_CST);
 	to->fw_generation = to->block_generation = 0;
 	move_table(&firewall, &from->fw_generation, &to->fw_generation, "firewall");
 	move_table(&lists, &from->block_generation, &to->block_generation, "allow and block list");
-	pst_warn("the guard's tables have another size: restart policyd, which writes the old ones");
+	pst_info("the guard's tables have another size: policyd asks for them");
 	return 0;
 }
 
@@ -206,15 +206,32 @@ static void put_attached(const struct net *net, struct pst_guard *guard)
 	__atomic_store_n(&to->attached, n, __ATOMIC_RELEASE);
 }
 
-void guardmaps_attached(const struct pins *pins, const struct net *net)
+/* 0; -ENOENT: there is none, or one of another layout; -errno. */
+static int map_pinned(const struct pins *pins, struct region *ret)
 {
 	PST_CLOSE int fd = pins_get(pins, PIN_MAPS, PST_MAP_GUARD);
-	PST_CLEANUP(unmap) struct region words = {0};
-	int r = fd < 0 ? fd : map_fd(fd, &words);
+	int r = fd < 0 ? fd : map_fd(fd, ret);
 
-	if (!r && words.bytes >= sizeof(struct pst_guard))
+	return r || ret->bytes >= sizeof(struct pst_guard) ? r : -ENOENT;
+}
+
+void guardmaps_stay(const struct pins *pins)
+{
+	PST_CLEANUP(unmap) struct region words = {0};
+
+	if (!map_pinned(pins, &words))
+		__atomic_fetch_and(
+			&((struct pst_guard *)words.p)->can, ~(__u64)PST_GUARD_MOVED, __ATOMIC_RELEASE);
+}
+
+void guardmaps_attached(const struct pins *pins, const struct net *net)
+{
+	PST_CLEANUP(unmap) struct region words = {0};
+	int r = map_pinned(pins, &words);
+
+	if (!r)
 		put_attached(net, (struct pst_guard *)words.p);
-	else if (r && r != -ENOENT)
+	else if (r != -ENOENT)
 		pst_warn_limited("cannot tell policyd where the guard is attached error=%s", strerror(-r));
 }
 

@@ -18,6 +18,8 @@ bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *con
  * written the new ones. 0 or -errno.
  */
 int guardmaps_take_over(const struct pins *pins, const struct maps *maps);
+/* Those that are pinned are in use after all. */
+void guardmaps_stay(const struct pins *pins);
 /* Then: tables of connections that were made anew are empty, so connections are picked up in their middle
  * until policyd ends that. 0 or -errno. */
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps);

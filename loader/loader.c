@@ -240,8 +240,10 @@ static int load_anew(struct loader *l, const struct fingerprint *fp)
 	r = r ? r : guardmaps_pick_up(&l->pins, &b.maps);
 	r = r ? r : commit(&b, fp);
 	if (r) {
-		if (l->pins.state->phase == PHASE_CLEAN)
+		if (l->pins.state->phase == PHASE_CLEAN) {
 			pins_drop_staged(&l->pins);
+			guardmaps_stay(&l->pins);
+		}
 		return r;
 	}
 	l->outcomes = b.outcomes;
@@ -255,6 +257,7 @@ static int attach(struct loader *l)
 
 	l->plan = (struct plan){.config = &l->config, .o = &l->outcomes};
 	r = net_sync(&l->net, &l->config, &l->plan, &l->features);
+	guardmaps_stay(&l->pins); /* also after a load that was killed */
 	guardmaps_attached(&l->pins, &l->net);
 	l->waiting = (struct waiting){0}; /* the lists may be others */
 	waiting_look(&l->waiting, &l->config, &l->net, l->serving);

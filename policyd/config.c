@@ -144,6 +144,12 @@ static const struct pst_conf_field syn_fields[] = {
 		.help = "which are answered: ports and ranges as 8000-8080 (default: where a socket of this "
 			"network namespace listens)",
 		.max = 256},
+	{.key = "except",
+		.type = PST_CONF_STRS,
+		.offset = offsetof(struct config, syn_except),
+		.help = "which are not, although a socket listens: those that are translated (DNAT), as "
+			"published ports of containers",
+		.max = 256},
 	{.key = "mss",
 		.type = PST_CONF_U64,
 		.offset = offsetof(struct config, syn_mss),
@@ -436,18 +442,30 @@ static struct drops_config drop_of(const struct config *c)
 	return drop;
 }
 
+static int check_ports(
+	struct pst_conf_ctx *ctx, const struct pst_node *syn, const char *key, const struct pst_strs *texts)
+{
+	__u64 ports[PST_GUARD_PORT_WORDS];
+	size_t bad = 0;
+
+	if (!syn_ports_parse(texts, ports, &bad))
+		return 0;
+	return pst_conf_reject(ctx, syn ? pst_node_get(syn, key) : NULL,
+		"entry %zu: expected a port from 1 to 65535, or a range as 8000-8080, not \"%.20s\"", bad + 1,
+		texts->v[bad]);
+}
+
 int config_check_ports(struct pst_conf_ctx *ctx, const struct pst_node *section)
 {
 	const struct config *c = ctx->base;
 	const struct pst_node *syn = section ? pst_node_get(section, "syn") : NULL;
-	__u64 ports[PST_GUARD_PORT_WORDS];
-	size_t bad = 0;
+	int r = check_ports(ctx, syn, "ports", &c->syn_ports);
 
-	if (!syn_ports_parse(&c->syn_ports, ports, &bad))
-		return 0;
-	return pst_conf_reject(ctx, syn ? pst_node_get(syn, "ports") : section,
-		"entry %zu: expected a port from 1 to 65535, or a range as 8000-8080, not \"%.20s\"", bad + 1,
-		c->syn_ports.v[bad]);
+	r = r ? r : check_ports(ctx, syn, "except", &c->syn_except);
+	if (!r && c->syn_ports.n && c->syn_except.n)
+		r = pst_conf_reject(ctx, pst_node_get(syn, "except"),
+			"except: not beside `ports`, which names all that are answered");
+	return r;
 }
 
 void config_guard(const struct config *config, struct guard_config *ret_guard)
@@ -464,6 +482,7 @@ void config_guard(const struct config *config, struct guard_config *ret_guard)
 		.limits = limits_of(config),
 		.syn_cookies = config->syn_cookies,
 		.syn_ports = &config->syn_ports,
+		.syn_except = &config->syn_except,
 		.ddos = ddos_of(config),
 	};
 	limits_by_protocol(config, ret_guard->by_protocol);

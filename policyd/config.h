@@ -19,7 +19,7 @@ struct config {
 	uint64_t limit_burst_ns;
 	uint64_t syn_rate, syn_burst_ns, syn_mss; /* of all sources together; 0: no limit */
 	bool syn_cookies;
-	struct pst_strs syn_ports;
+	struct pst_strs syn_ports, syn_except;
 	int ddos_lists, ddos_limits; /* 0: count, 1: drop */
 	char *ddos_signatures;       /* their file */
 	int ddos_amplification;      /* enum ddos_action */

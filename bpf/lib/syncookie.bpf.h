@@ -49,6 +49,7 @@ struct syn_frame {
 	__u8 tcp[SYN_TCP_MAX + 4];
 	__u8 out[SYN_OUR_BYTES];
 	__s64 cookie; /* of the listener; 0: none is known */
+	struct bpf_fib_lookup route;
 };
 
 struct {
@@ -256,20 +257,53 @@ static __always_inline bool syn_of_listener(
 	return f->cookie >= 0;
 }
 
+/*
+ * Is it for this host, as the stack will route it? What is only forwarded is for somebody else, who may
+ * listen on the same port. (Marks are not known yet; the table of local addresses comes before rules with
+ * marks.)
+ */
+static __always_inline bool syn_is_local(void *ctx, const struct guard_packet *pkt, struct syn_frame *f)
+{
+	struct bpf_fib_lookup *r = &f->route;
+	long to;
+
+	__builtin_memset(r, 0, sizeof(*r));
+	r->family = pkt->key.family == AF_INET ? AF_INET : AF_INET6;
+	r->l4_protocol = IPPROTO_TCP;
+	r->sport = bpf_htons(pkt->key.sport);
+	r->dport = bpf_htons(pkt->key.dport);
+	r->ifindex = pkt->fw.ifindex;
+	if (pkt->key.family == AF_INET) {
+		__builtin_memcpy(r->src, &pkt->key.saddr[12], 4);
+		__builtin_memcpy(r->dst, &pkt->key.daddr[12], 4);
+	} else {
+		__builtin_memcpy(r->src, pkt->key.saddr, 16);
+		__builtin_memcpy(r->dst, pkt->key.daddr, 16);
+	}
+	to = bpf_fib_lookup(ctx, r, sizeof(*r), 0);
+	return to == BPF_FIB_LKUP_RET_NOT_FWDED || to == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+/* Sockets are asked: of ports that are named it is not, nor of those that are left out. */
+static __always_inline bool syn_asks(const struct guard_packet *pkt)
+{
+	return !(pkt->flags & PST_GUARD_SYN_PORTS) &&
+	       !(pkt->flags & PST_GUARD_SYN_EXCEPT && syn_port_is_set(pkt->key.dport));
+}
+
 /* @sk: what the stack would hand it to; NULL: nothing. Let go of here. */
 static __always_inline __u32 syn_whose(
-	const struct guard_packet *pkt, struct syn_frame *f, struct bpf_sock *sk, __u64 tcp_bytes)
+	void *ctx, const struct guard_packet *pkt, struct syn_frame *f, struct bpf_sock *sk, __u64 tcp_bytes)
 {
-	bool named = pkt->flags & PST_GUARD_SYN_PORTS, wanted = named && syn_port_is_set(pkt->key.dport);
+	bool wanted = pkt->flags & PST_GUARD_SYN_PORTS && syn_port_is_set(pkt->key.dport);
 	__u32 state = 0;
 
 	f->cookie = 0;
 	if (sk) {
 		state = sk->state;
-		if (state == TCP_LISTEN && (wanted || !named))
-			wanted |= syn_of_listener(pkt, f, sk, tcp_bytes);
-		else if (state == TCP_NEW_SYN_RECV && !named)
-			wanted = true;
+		if (state != TCP_TIME_WAIT && (wanted || syn_asks(pkt)) && syn_is_local(ctx, pkt, f))
+			wanted |= state == TCP_LISTEN ? syn_of_listener(pkt, f, sk, tcp_bytes)
+						      : state == TCP_NEW_SYN_RECV;
 		bpf_sk_release(sk);
 	}
 	if (state == TCP_TIME_WAIT)
@@ -313,10 +347,10 @@ static __always_inline __u32 syn_whose_xdp(
 	struct bpf_sock_tuple t;
 
 	if (syn_tuple(pkt, &t) == sizeof(t.ipv4))
-		return syn_whose(pkt, f, bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0),
-			tcp_bytes);
+		return syn_whose(ctx, pkt, f,
+			bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0), tcp_bytes);
 	return syn_whose(
-		pkt, f, bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0), tcp_bytes);
+		ctx, pkt, f, bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0), tcp_bytes);
 }
 
 static __always_inline bool syn_load_xdp(
@@ -382,10 +416,10 @@ static __always_inline __u32 syn_whose_skb(
 	struct bpf_sock_tuple t;
 
 	if (syn_tuple(pkt, &t) == sizeof(t.ipv4))
-		return syn_whose(pkt, f, bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0),
-			tcp_bytes);
+		return syn_whose(ctx, pkt, f,
+			bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0), tcp_bytes);
 	return syn_whose(
-		pkt, f, bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0), tcp_bytes);
+		ctx, pkt, f, bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0), tcp_bytes);
 }
 
 static __always_inline bool syn_load_skb(

@@ -128,9 +128,7 @@ static unsigned families_of_ends(const struct fw_endpoints *list)
 
 unsigned fw_rule_kinds(const struct fw_rule *r)
 {
-	bool ip = r->has & (FW_HAS_PROTO | FW_HAS_TCP_FLAGS | FW_HAS_ICMP | FW_HAS_DSCP) || r->sport.n ||
-		  r->dport.n;
-	unsigned kinds = ip ? FW_KIND_IP4 | FW_KIND_IP6 : FW_KIND_ALL;
+	unsigned kinds = FW_KIND_IP4 | FW_KIND_IP6;
 
 	if (r->family)
 		kinds = r->family == 4 ? FW_KIND_IP4 : FW_KIND_IP6;
@@ -161,7 +159,7 @@ static bool protocols(const struct fw_rule *a, const struct fw_rule *b)
 	for (int i = 0; i < 4; i++)
 		if (left[i] & ~a->protocols[i])
 			return false;
-	return !(fw_rule_kinds(b) & FW_KIND_OTHER);
+	return true;
 }
 
 static bool l4(const struct fw_rule *a, const struct fw_rule *b)
@@ -197,7 +195,7 @@ bool fw_rule_covers(const struct fw_rule *a, const struct fw_rule *b)
 		return false;
 	if (a->family && fw_rule_kinds(b) & ~(a->family == 4 ? (unsigned)FW_KIND_IP4 : FW_KIND_IP6))
 		return false;
-	if (a->has & FW_HAS_DSCP && (dscp & ~a->dscp || fw_rule_kinds(b) & FW_KIND_OTHER))
+	if (a->has & FW_HAS_DSCP && dscp & ~a->dscp)
 		return false;
 	if (a->has & FW_HAS_STATE && state & ~(unsigned)a->state)
 		return false;

@@ -161,12 +161,9 @@ static int take_each(const struct fw_rule *r, unsigned values,
 
 static bool takes_proto(const struct fw_rule *r, unsigned v)
 {
-	if (r->has & FW_HAS_NOTHING)
+	if (r->has & FW_HAS_NOTHING || (r->family && !!(v & PST_FW_PROTO_6) != (r->family == 6)))
 		return false;
-	if (r->family && (v == PST_FW_PROTO_OTHER || !!(v & PST_FW_PROTO_6) != (r->family == 6)))
-		return false;
-	return !(r->has & FW_HAS_PROTO) ||
-	       (v != PST_FW_PROTO_OTHER && (r->protocols[(v & 255) / 64] >> v % 64 & 1));
+	return !(r->has & FW_HAS_PROTO) || (r->protocols[(v & 255) / 64] >> v % 64 & 1);
 }
 
 static bool takes_flags(const struct fw_rule *r, unsigned v)
@@ -254,7 +251,7 @@ static int take(
 		*ret_other = r->dport.other;
 		return take_ranges(&r->dport, s);
 	case PST_FW_PROTO:
-		return take_each(r, PST_FW_PROTO_OTHER + 1, takes_proto, s);
+		return take_each(r, 2 * PST_FW_PROTO_6, takes_proto, s);
 	case PST_FW_L4:
 		*ret_other = root == 1 && r->icmp.other;
 		return take_l4(r, root, s);

@@ -71,8 +71,6 @@ static bool prefixes_have(const struct fw_prefixes *list, const uint8_t *addr, u
 
 	if (!list->n)
 		return true;
-	if (root > 1)
-		return false;
 	for (size_t i = 0; i < list->n; i++) {
 		if (fw_prefix_is_ip4(&list->v[i]) != !root)
 			continue;
@@ -91,7 +89,7 @@ static bool endpoints_have(const struct fw_endpoints *list, const struct pst_fw_
 
 	if (!list->n)
 		return true;
-	if (root > 1 || p->root[PST_FW_SPORT + side])
+	if (p->root[PST_FW_SPORT + side])
 		return false;
 	for (size_t i = 0; i < list->n; i++) {
 		if (fw_addr_is_ip4(list->v[i].addr) != !root)
@@ -116,11 +114,9 @@ static bool protocol_matches(const struct fw_rule *r, uint16_t proto)
 {
 	unsigned p = proto & 255;
 
-	if (r->family && (proto == PST_FW_PROTO_OTHER || !!(proto & PST_FW_PROTO_6) != (r->family == 6)))
+	if (r->family && !!(proto & PST_FW_PROTO_6) != (r->family == 6))
 		return false;
-	if (!(r->has & FW_HAS_PROTO))
-		return true;
-	return proto != PST_FW_PROTO_OTHER && (r->protocols[p / 64] >> p % 64 & 1);
+	return !(r->has & FW_HAS_PROTO) || (r->protocols[p / 64] >> p % 64 & 1);
 }
 
 static bool l4_matches(const struct fw_rule *r, uint16_t key, unsigned root)
@@ -153,8 +149,7 @@ bool fw_rule_matches(const struct fw_rule *r, const struct pst_fw_packet *p)
 	       endpoints_have(&r->ends[0], p, 0) && endpoints_have(&r->ends[1], p, 1) &&
 	       l4_matches(r, p->key[PST_FW_L4], p->root[PST_FW_L4]) &&
 	       (!(r->has & FW_HAS_STATE) || (r->state >> p->key[PST_FW_STATE] & 1)) &&
-	       (!(r->has & FW_HAS_DSCP) ||
-		       (!p->root[PST_FW_DSCP] && r->dscp >> (p->key[PST_FW_DSCP] & 63) & 1)) &&
+	       (!(r->has & FW_HAS_DSCP) || (r->dscp >> (p->key[PST_FW_DSCP] & 63) & 1)) &&
 	       (!r->vlan.n || (!p->root[PST_FW_VLAN] && ranges_have(&r->vlan, p->key[PST_FW_VLAN]))) &&
 	       (!(r->has & FW_HAS_IFACE) || iface_matches(r, p->ifindex));
 }

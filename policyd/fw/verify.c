@@ -105,25 +105,24 @@ static void make_packet(
 	uint8_t proto = protocol_of(state, b), root;
 
 	memset(p, 0, sizeof(*p));
-	root = below(state, 64) ? (a->family ? a->family == 6 : (uint8_t)below(state, 2)) : 2;
-	if (a->src.n && root < 2)
+	root = a->family ? a->family == 6 : (uint8_t)below(state, 2);
+	if (a->src.n)
 		root = !fw_prefix_is_ip4(&a->src.v[0]);
 	for (int side = 0; side < 2; side++)
-		if (a->ends[side].n && root < 2)
+		if (a->ends[side].n)
 			root = !fw_addr_is_ip4(a->ends[side].v[below(state, a->ends[side].n)].addr);
 	p->root[PST_FW_SADDR] = p->root[PST_FW_DADDR] = root;
 	random_addresses(state, p);
 	address_of(state, &a->src, root, p->addr[0]);
 	address_of(state, &a->dst, root, p->addr[1]);
-	p->key[PST_FW_PROTO] = root == 2 ? PST_FW_PROTO_OTHER : root == 1 ? proto | PST_FW_PROTO_6 : proto;
-	p->root[PST_FW_DSCP] = root == 2;
+	p->key[PST_FW_PROTO] = root ? proto | PST_FW_PROTO_6 : proto;
 	p->root[PST_FW_SPORT] = p->root[PST_FW_DPORT] =
-		root == 2 || !below(state, 8) || (proto != 6 && proto != 17 && proto != 132);
+		!below(state, 8) || (proto != 6 && proto != 17 && proto != 132);
 	p->key[PST_FW_SPORT] = value_of(state, &b->sport);
 	p->key[PST_FW_DPORT] = value_of(state, &b->dport);
 	endpoint_of(state, &a->ends[0], root, 0, p);
 	endpoint_of(state, &a->ends[1], root, 1, p);
-	p->root[PST_FW_L4] = root == 2 ? 2 : proto == 6 ? 0 : proto == 1 || proto == 58 ? 1 : 2;
+	p->root[PST_FW_L4] = proto == 6 ? 0 : proto == 1 || proto == 58 ? 1 : 2;
 	p->key[PST_FW_L4] = p->root[PST_FW_L4] ? value_of(state, &b->icmp) : (uint8_t)draw(state);
 	if (!p->root[PST_FW_L4] && below(state, 2))
 		p->key[PST_FW_L4] = (p->key[PST_FW_L4] & (uint8_t)~b->tcp_mask) | b->tcp_value;

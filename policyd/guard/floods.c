@@ -109,18 +109,22 @@ static void publish(void *arg, const struct flood *f)
 		put_alert(g, &e, f);
 }
 
-/* While signatures wait for the idle half they have no counters: nothing is looked at. */
+/* While signatures wait for the idle half they have no counters: nothing is looked at. Without tables nothing
+ * is seen any more: what went on has ended. */
 void guard_floods(struct guard *g, uint64_t now_ns)
 {
 	const struct detect_limits limits = {
 		.packets = g->config.ddos.detect_packets, .quiet_ns = g->config.ddos.quiet_ns};
+	bool there = guard_tables_mapped(&g->tables);
 	struct vector v[DETECT_VECTORS];
-	size_t n;
+	size_t n = 0;
 
-	if (!limits.packets || g->signatures.pending || !guard_tables_mapped(&g->tables))
+	if (!limits.packets || (there && g->signatures.pending))
 		return;
-	n = list_vectors(g, v);
-	tops_look(&g->tops, g->tables.samples.base, &g->detect, v, n);
+	if (there) {
+		n = list_vectors(g, v);
+		tops_look(&g->tops, g->tables.samples.base, &g->detect, v, n);
+	}
 	detect_look(&g->detect, &limits, v, n, now_ns, publish, g);
 	g->floods->value = g->detect.n_on;
 }

@@ -24,6 +24,8 @@ void guard_commit(struct guard *g)
 {
 	uint64_t now = pst_now_mono_ns(), left;
 
+	if (guard_tables_moved(&g->tables)) /* what is ready goes into the tables that come */
+		return;
 	guard_flags_set(g, now);
 	left = firewall_commit(&g->firewall, &g->tables, now);
 	left = sooner(left, lists_commit(&g->lists, &g->tables, now));
@@ -243,7 +245,7 @@ static void on_second(void *arg)
 	if (guard_grace_left(&g->tables.firewall, now) || guard_grace_left(&g->tables.lists, now) ||
 		guard_grace_left(&g->tables.signatures, now))
 		return;
-	if (loader_changed(g))
+	if (loader_changed(g) || guard_tables_moved(&g->tables))
 		ask_loader(g, LATER_WAIT_MS);
 }
 
@@ -270,7 +272,8 @@ static int init(struct guard *g)
 	g->attached = pst_gauge("guard_attached",
 		"interfaces on which packet programs look at the tables; 0: what is written is not enforced");
 	g->followed = pst_counter("firewall_interface_changes",
-		"times that an interface that rules name was made anew, and the table with it");
+		"times that the table was made anew, as an interface that "
+		"rules name was made anew or renamed");
 	g->lists_reloads = pst_counter("lists_reloads", "times that the allow and block lists were read");
 	g->lists_errors = pst_counter("lists_reload_errors", "of which refused");
 	g->signatures_reloads = pst_counter("signatures_reloads", "times that the signatures' file was read");

@@ -20,7 +20,8 @@ struct guard_config {
 	struct pst_guard_limits limits; /* all 0: none */
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS];
 	bool syn_cookies;
-	const struct pst_strs *syn_ports; /* good ones (syn_ports_parse()); none: where somebody listens */
+	const struct pst_strs *syn_ports;  /* good ones (syn_ports_parse()); none: where somebody listens */
+	const struct pst_strs *syn_except; /* likewise: not there; none with syn_ports */
 	struct ddos_config ddos;
 };
 

@@ -68,14 +68,28 @@ static uint32_t known(const struct ifname_list *list, const char *name)
 	return 0;
 }
 
-/* Numbers are not given again before long, so the number of one that is gone matches nothing. */
+/* The number of a name that nothing bears. Numbers are not given again before long, so that which it had
+ * matches nothing; unless that is another name's now. */
+static uint32_t of_missing(struct ifnames *names, const char *name, uint32_t was)
+{
+	const char *other = was && was < IFNAME_NOBODYS ? ifnames_name(was, names) : NULL;
+
+	if (!other)
+		return was;
+	pst_warn("an interface that rules name was renamed: they match nothing until there is one of that "
+		 "name "
+		 "interface=%s index=%u is=%s",
+		name, was, other);
+	return IFNAME_NOBODYS | names->nobodys++;
+}
+
 uint32_t ifnames_note(const char *name, void *arg)
 {
 	struct ifnames *names = arg;
 	uint32_t index = ifnames_index(name, names);
 
 	if (!index)
-		index = known(names->known, name);
+		index = of_missing(names, name, known(names->known, name));
 	if (index)
 		note(&names->noted, name, index);
 	return index;
@@ -87,13 +101,14 @@ bool ifnames_changed(struct ifnames *names)
 
 	for (size_t i = 0; i < names->noted.n; i++) {
 		struct ifname *n = &names->noted.v[i];
-		uint32_t index = ifnames_index(n->name, names);
+		uint32_t index = ifnames_index(n->name, names), was = n->index;
 
-		if (!index || index == n->index) /* while it is gone its rules match nothing anyway */
+		n->index = index ? index : of_missing(names, n->name, was);
+		if (n->index == was)
 			continue;
-		pst_info("an interface that rules name was made anew interface=%s was=%u is=%u", n->name,
-			n->index, index);
-		n->index = index;
+		if (index)
+			pst_info("an interface that rules name is another one now interface=%s was=%u is=%u",
+				n->name, was < IFNAME_NOBODYS ? was : 0, index);
 		changed = true;
 	}
 	return changed;
@@ -128,4 +143,14 @@ const char *ifnames_name(uint32_t index, void *arg)
 	memcpy(names->name, r.ifr_name, sizeof(names->name));
 	names->name[sizeof(names->name) - 1] = '\0';
 	return names->name;
+}
+
+const char *ifnames_noted(uint32_t index, void *arg)
+{
+	struct ifnames *names = arg;
+
+	for (size_t i = 0; i < names->noted.n; i++)
+		if (names->noted.v[i].index == index)
+			return names->noted.v[i].name;
+	return ifnames_name(index, names);
 }

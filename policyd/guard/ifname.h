@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Numbers from here on are no interface's: of names whose number is that of another name now. */
+#define IFNAME_NOBODYS 0x80000000u
+
 /* Names that rules have, and their numbers when they were read. */
 struct ifname_list {
 	struct ifname *v; /* owned */
@@ -19,6 +22,7 @@ struct ifnames {
 	int sock;
 	char name[IF_NAMESIZE]; /* the last one that was asked for */
 	struct ifname_list noted;
+	uint32_t nobodys; /* numbers of IFNAME_NOBODYS that were given */
 	const struct ifname_list
 		*known; /* those that are missing now keep these numbers; NULL: they are refused */
 };
@@ -30,12 +34,15 @@ void ifnames_close(struct ifnames *names);
 uint32_t ifnames_index(const char *name, void *names);
 /* The same, and the name is noted; one that is missing may be known. */
 uint32_t ifnames_note(const char *name, void *names);
-/* Has one that was noted another number now, as it was made anew? True once for each change. */
+/* Has one that was noted another number now, as it was made anew, or none, as it was renamed? True once for
+ * each change. */
 bool ifnames_changed(struct ifnames *names);
 /* Is there surely none of this number? */
 bool ifnames_is_gone(uint32_t index, void *names);
 void ifname_list_done(struct ifname_list *list); /* zeroed: nothing to do */
 /* NULL: there is none of this number; valid until the next call. */
 const char *ifnames_name(uint32_t index, void *names);
+/* The same of a number that a rule has: also of one that is gone. */
+const char *ifnames_noted(uint32_t index, void *names);
 
 #endif

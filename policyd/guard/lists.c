@@ -155,25 +155,57 @@ static void replace_staged(struct lists *l, struct guard_staged *staged)
 	l->pending = true;
 }
 
+/* @set and @staged are taken. */
+static void take(struct lists *l, struct block_set *set, const size_t n_files[2], struct guard_staged *staged)
+{
+	struct block_set old = l->set;
+
+	l->set = *set;
+	*set = old;
+	memcpy(l->n_files, n_files, sizeof(l->n_files));
+	replace_staged(l, staged);
+}
+
+/*
+ * At first there is nothing that could stay in force: who is allowed, and what was blocked by command, is
+ * better than nothing. Not without the allow list, or who is on it might be blocked.
+ */
+static void load_without(struct lists *l, const struct guard_tables *tables)
+{
+	static const struct pst_strs none;
+	PST_CLEANUP(block_set_done) struct block_set set = {0};
+	PST_CLEANUP(guard_staged_done) struct guard_staged staged = {0};
+	PST_CLEANUP(pst_conf_errors_done) struct pst_conf_errors errors = {0};
+	struct lists_config allow = l->config;
+	size_t n_files[2];
+
+	allow.block = &none;
+	if (l->loaded || l->pending || !guard_tables_mapped(tables) || guard_generation(&tables->lists) ||
+		load_files(&allow, &set, n_files, &errors) || !wanted(l, n_files) ||
+		build(&set, &l->runtime, &tables->lists, &staged, &errors))
+		return;
+	take(l, &set, n_files, &staged);
+	pst_error("no list was in force: the allow list and what was blocked by command are put in force "
+		  "without "
+		  "the block list");
+}
+
 int lists_load(struct lists *l, const struct guard_tables *tables, struct pst_conf_errors *errors)
 {
 	PST_CLEANUP(block_set_done) struct block_set set = {0};
 	PST_CLEANUP(guard_staged_done) struct guard_staged staged = {0};
-	struct block_set old;
 	size_t n_files[2];
 	int e = load_files(&l->config, &set, n_files, errors);
 
 	runtime_blocks_expire(&l->runtime, lists_now());
 	if (!e && guard_tables_mapped(tables) && wanted(l, n_files))
 		e = build(&set, &l->runtime, &tables->lists, &staged, errors);
-	if (e)
+	if (e) {
+		load_without(l, tables);
 		return e;
-	old = l->set;
-	l->set = set;
-	set = old;
-	memcpy(l->n_files, n_files, sizeof(n_files));
+	}
+	take(l, &set, n_files, &staged);
 	l->loaded = true;
-	replace_staged(l, &staged);
 	return 0;
 }
 

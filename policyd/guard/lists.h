@@ -30,7 +30,10 @@ struct lists {
 /* As firewall_open(). */
 int lists_open(struct lists *lists, const struct lists_config *config, const char *run_dir);
 void lists_close(struct lists *lists);
-/* Reads the files and makes the table ready. On an error nothing is changed and @errors says where. */
+/*
+ * Reads the files and makes the table ready. On an error nothing is changed and @errors says where; but where
+ * nothing is in force yet, the allow list, if it is good, and what was blocked by command are made ready.
+ */
 int lists_load(struct lists *lists, const struct guard_tables *tables, struct pst_conf_errors *errors);
 /* What waited was for other tables. */
 void lists_tables_changed(struct lists *lists);

@@ -48,7 +48,7 @@ const char *guard_action_name(unsigned action)
 
 void guard_put_rule_text(struct pst_buf *out, struct guard *g, const struct fw_rule *r)
 {
-	const struct fw_show_context context = {.ifname = ifnames_name, .arg = &g->firewall.ifnames};
+	const struct fw_show_context context = {.ifname = ifnames_noted, .arg = &g->firewall.ifnames};
 	PST_FREE char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);

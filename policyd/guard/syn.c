@@ -53,16 +53,23 @@ int syn_ports_parse(const struct pst_strs *texts, __u64 ret_ports[PST_GUARD_PORT
 	return 0;
 }
 
-void syn_open(struct syn *syn, const struct guard_config *config)
+/* Only one of both is there (config_check_ports()). */
+static void take_ports(struct syn *syn, const struct pst_strs *texts, uint64_t flag)
 {
 	size_t bad;
 
+	if (texts && texts->n && !syn_ports_parse(texts, syn->ports, &bad))
+		syn->ports_flag = flag;
+}
+
+void syn_open(struct syn *syn, const struct guard_config *config)
+{
 	*syn = (struct syn){.sysctl = -1};
 	if (!config->limits.syn_cost_ns || !config->syn_cookies)
 		return;
 	syn->sysctl = open(SYSCTL, O_RDONLY | O_CLOEXEC);
-	if (config->syn_ports && config->syn_ports->n)
-		syn->any_port = !syn_ports_parse(config->syn_ports, syn->ports, &bad);
+	take_ports(syn, config->syn_ports, PST_GUARD_SYN_PORTS);
+	take_ports(syn, config->syn_except, PST_GUARD_SYN_EXCEPT);
 }
 
 void syn_close(struct syn *syn)
@@ -113,10 +120,8 @@ uint64_t syn_flags(struct syn *syn, const struct guard_config *config, struct ps
 		return 0;
 	if (!config->syn_cookies || !kernel_has_cookies(syn, word) || !stack_takes_cookies(syn))
 		return PST_GUARD_SYN;
-	if (!syn->any_port)
-		return PST_GUARD_SYN | PST_GUARD_SYN_COOKIES;
-	for (size_t i = 0; i < PST_GUARD_PORT_WORDS; i++)
+	for (size_t i = 0; syn->ports_flag && i < PST_GUARD_PORT_WORDS; i++)
 		if (word->syn_ports[i] != syn->ports[i])
 			__atomic_store_n(&word->syn_ports[i], syn->ports[i], __ATOMIC_RELAXED);
-	return PST_GUARD_SYN | PST_GUARD_SYN_COOKIES | PST_GUARD_SYN_PORTS;
+	return PST_GUARD_SYN | PST_GUARD_SYN_COOKIES | syn->ports_flag;
 }

@@ -17,7 +17,7 @@ struct syn {
 	int sysctl; /* net.ipv4.tcp_syncookies of this network namespace; negative: cannot be read */
 	enum syn_told { SYN_TOLD_NOTHING, SYN_TOLD_KERNEL, SYN_TOLD_SYSCTL, SYN_TOLD_GOOD } told;
 	__u64 ports[PST_GUARD_PORT_WORDS];
-	bool any_port; /* some are named */
+	uint64_t ports_flag; /* what they are: PST_GUARD_SYN_PORTS or _EXCEPT; 0: none is named */
 };
 
 /* "80" or "8000-8080", each from 1 to 65535. 0, or -EINVAL with the place of the first bad one. */

@@ -263,11 +263,18 @@ bool guard_idle(const struct guard_tables *t)
 	return guard_tables_mapped(t) && !guard_attached(t);
 }
 
+bool guard_tables_moved(const struct guard_tables *t)
+{
+	const struct pst_guard *word = t->guard.base;
+
+	return word && __atomic_load_n(&word->can, __ATOMIC_ACQUIRE) & PST_GUARD_MOVED;
+}
+
 const char *guard_state(const struct guard_tables *t, const struct guard_table *table, bool pending)
 {
 	if (!guard_tables_mapped(t))
 		return "not guarded";
-	if (pending)
+	if (pending || guard_tables_moved(t))
 		return "pending";
 	if (!guard_generation(table))
 		return "off";

@@ -63,6 +63,8 @@ uint64_t guard_generation(const struct guard_table *table);
 uint32_t guard_attached(const struct guard_tables *tables);
 /* The tables are there, and no program looks at them. */
 bool guard_idle(const struct guard_tables *tables);
+/* The loader has others by now, or is about to: what is written into these comes into force nowhere. */
+bool guard_tables_moved(const struct guard_tables *tables);
 /* "not guarded", "off", "pending", "not enforced", "in force" */
 const char *guard_state(const struct guard_tables *tables, const struct guard_table *table, bool pending);
 /* A number for the next table: never one that was in use, never 0, and its low bit is not the half in force.

@@ -111,8 +111,8 @@ struct pst_guard {
 	__u64 sig_generation; /* as fw_generation, of `guard_sigs` */
 	__u64 can;            /* PST_GUARD_CAN_*: the loader's, of the programs on this kernel */
 	struct pst_guard_limits limits;
-	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS; port n: bit n % 64 of word n / 64
-						*/
+	__u64 syn_ports[PST_GUARD_PORT_WORDS]; /* with PST_GUARD_SYN_PORTS or _EXCEPT; port n: bit n % 64 of
+						  word n / 64 */
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS]; /* limits of one source, by enum pst_sig_protocol */
 	__u32 scrub_ifindex; /* with PST_GUARD_SCRUB: where what signatures and limits drop goes; 0: nowhere
 			      */
@@ -124,6 +124,7 @@ static_assert(
 
 #define PST_GUARD_CAN_SYN_COOKIES 1
 #define PST_GUARD_AT_XDP          2 /* on some interface: no mark is set there, no reject answered */
+#define PST_GUARD_MOVED           4 /* no program reads these tables any more, or soon: ask the loader */
 
 #define PST_GUARD_CT             1  /* connections are tracked: rules name their state */
 #define PST_GUARD_CT_LOOSE       2  /* a segment that no connection explains begins one: after the start */
@@ -139,6 +140,7 @@ static_assert(
 #define PST_GUARD_SYN           (1 << 16) /* SYNs above the rate of all are not let through */
 #define PST_GUARD_SYN_COOKIES   (1 << 17) /* but answered, when somebody listens */
 #define PST_GUARD_SYN_PORTS     (1 << 18) /* those to `syn_ports`, whoever listens */
+#define PST_GUARD_SYN_EXCEPT    (1 << 20) /* not those to `syn_ports`, although somebody listens */
 #define PST_GUARD_DROP_IFACES   (1 << 19) /* some interfaces have their own PST_GUARD_DROP_* */
 
 #define PST_GUARD_OFFENDERS   (1 << 24) /* who goes on to send what is dropped is blocked for a time */
@@ -392,21 +394,20 @@ static_assert(sizeof(struct pst_sigs) == 8192, "abi");
 #define PST_FW_REF_WORDS   24 /* from this bit on: which of the chunk's 8 words are not zero */
 
 enum pst_fw_dim {
-	PST_FW_SADDR = 0, /* roots: IPv4 (2 strides), IPv6 (8), neither */
+	PST_FW_SADDR = 0, /* roots: IPv4 (2 strides), IPv6 (8) */
 	PST_FW_DADDR,
 	PST_FW_SPORT, /* roots: has ports, has none */
 	PST_FW_DPORT,
-	PST_FW_PROTO, /* protocol, with PST_FW_PROTO_6 for IPv6, or PST_FW_PROTO_OTHER */
+	PST_FW_PROTO, /* protocol, with PST_FW_PROTO_6 for IPv6 */
 	PST_FW_L4,    /* roots: TCP (flags), ICMP and ICMPv6 (type << 8 | code), others */
 	PST_FW_STATE, /* enum pst_ct_state */
-	PST_FW_DSCP,  /* roots: IP, no IP */
+	PST_FW_DSCP,
 	PST_FW_VLAN,  /* id of the outer tag; roots: tagged, untagged */
 	PST_FW_IFACE, /* index, 2 strides */
 	PST_FW_DIMS,
 };
 
-#define PST_FW_PROTO_6     256
-#define PST_FW_PROTO_OTHER 512 /* no IP */
+#define PST_FW_PROTO_6 256
 
 enum pst_ct_state {
 	PST_CT_UNTRACKED = 0,

@@ -10,6 +10,8 @@
 #include "tests/bpf/packets.h"
 #include "tests/unit/policyd/fw_rules.h"
 
+#define FRAME_NO_IP 2 /* in the place of the root of addresses: ARP or the like */
+
 static inline bool frame_has_ports(unsigned proto)
 {
 	return proto == 6 || proto == 17 || proto == 33 || proto == 132 || proto == 136;
@@ -115,7 +117,7 @@ static inline void frame_build(struct pst_fw_packet *s, struct packet *p)
 
 	s->key[PST_FW_STATE] = PST_CT_UNTRACKED;
 	frame_link(s, p);
-	if (s->root[PST_FW_SADDR] == 2) {
+	if (s->root[PST_FW_SADDR] == FRAME_NO_IP) {
 		(void)grow(p, 28);
 		return;
 	}

@@ -221,7 +221,7 @@ static inline void nft_decide(FILE *f, unsigned number, unsigned action)
 	fputs(action == PST_FW_ACCEPT || action == PST_FW_STEP ? "accept\n" : "dup to \"dropped\" drop\n", f);
 }
 
-/* Can it match a packet of this family? 0: of any, and what is no IP. */
+/* Can it match a packet of this family? 0: of any. */
 static inline bool nft_can(const struct fw_rule *r, int family)
 {
 	uint64_t p[4];

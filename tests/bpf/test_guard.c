@@ -248,8 +248,10 @@ static void check_rules(const struct fw_ruleset *set, unsigned samples)
 
 		fw_sample(set, &state, &s);
 		s.ifindex = 1; /* the loopback device's, in a test run */
+		if (rule_chance(2))
+			s.root[PST_FW_SADDR] = FRAME_NO_IP;
 		frame_build(&s, &p);
-		if (s.root[PST_FW_SADDR] == 2) { /* no rule is asked about what is no IP */
+		if (s.root[PST_FW_SADDR] == FRAME_NO_IP) { /* no rule is asked about what is no IP */
 			expect(p.bytes, p.len, PASS, PST_GUARD_NO_IP);
 			continue;
 		}

@@ -113,9 +113,7 @@ static void make_frame(const struct fw_ruleset *set, uint64_t *state, unsigned i
 	struct frame *f = &frames[i];
 	uint32_t ifindex;
 
-	do
-		fw_sample(set, state, &f->fields);
-	while (f->fields.root[PST_FW_SADDR] == 2); /* no rule of ours is asked about what is no IP */
+	fw_sample(set, state, &f->fields);
 	ifindex = f->fields.ifindex;
 	f->fields.ifindex = ifindex == FIRST || ifindex == FIRST + 1 ? ifindex : FIRST + rule_chance(50);
 	frame_build(&f->fields, &f->p);
@@ -243,9 +241,8 @@ static void tell(const struct fw_ruleset *set, const struct frame *f)
 	printf("# rules one by one: %ld\n# device %u, ", fw_linear(set, k), k->ifindex);
 	if (!k->root[PST_FW_VLAN])
 		printf("vlan %u, ", k->key[PST_FW_VLAN]);
-	if (k->root[PST_FW_SADDR] < 2)
-		printf("%s > %s, ", inet_ntop(AF_INET6, k->addr[0], src, sizeof(src)),
-			inet_ntop(AF_INET6, k->addr[1], dst, sizeof(dst)));
+	printf("%s > %s, ", inet_ntop(AF_INET6, k->addr[0], src, sizeof(src)),
+		inet_ntop(AF_INET6, k->addr[1], dst, sizeof(dst)));
 	printf("protocol %u, ports %s %u > %u, flags or type %u: 0x%04x, dscp %u\n# ", k->key[PST_FW_PROTO],
 		k->root[PST_FW_SPORT] ? "none" : "are", k->key[PST_FW_SPORT], k->key[PST_FW_DPORT],
 		k->root[PST_FW_L4], k->key[PST_FW_L4], k->key[PST_FW_DSCP]);

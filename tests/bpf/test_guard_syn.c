@@ -394,6 +394,99 @@ static void ports_that_are_named(void **state)
 	memset(ports, 0, sizeof(control->syn_ports));
 }
 
+/* ---- for others, on a port where this host listens ---- */
+
+static void shell(const char *command)
+{
+	if (system(command))
+		fail_msg("failed: %s", command);
+}
+
+/* A router of both families, with a way out: what is not its own is forwarded. */
+static void forward(void)
+{
+	shell("ip link set lo up && ip link add pstway type veth peer name pstwayp && ip link set pstwayp up "
+	      "&& "
+	      "ip link set pstway up && ip addr add 198.18.7.1/24 dev pstway && "
+	      "echo 0 >/proc/sys/net/ipv6/conf/pstway/disable_ipv6 && "
+	      "echo 1 >/proc/sys/net/ipv4/conf/all/forwarding && echo 1 "
+	      ">/proc/sys/net/ipv6/conf/all/forwarding && "
+	      "ip route add default via 198.18.7.2 && ip -6 route add 2001:db8::/32 dev pstway");
+}
+
+static void forward_no_more(void)
+{
+	shell("ip link del pstway && echo 0 >/proc/sys/net/ipv4/conf/all/forwarding && "
+	      "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding");
+}
+
+static void try_forwarded(bool ip6, bool tagged)
+{
+	struct flow f = http(ip6, 8);
+	struct answer a;
+	struct packet p;
+
+	f.tagged = tagged && !at_tc;
+	protect(false);
+	syn(&p, &f, 1000, 20);
+	expect_limit(&p);
+	shell("ip addr add 192.0.2.1/32 dev lo && ip addr add 2001:db8::4d/128 dev lo nodad && "
+	      "until ip -6 route show table local | grep -q '^local 2001:db8::4d '; do sleep 0.01; done");
+	answer_of(&p, &a);
+	check_answer(&p, &f, &a);
+	shell("ip addr del 192.0.2.1/32 dev lo && ip addr del 2001:db8::4d/128 dev lo && "
+	      "while ip -6 route show table local | grep -q '^local 2001:db8::4d '; do sleep 0.01; done");
+	expect_limit(&p);
+}
+
+/* Only what is delivered here is answered for who listens here. */
+static void forwarded(void **state)
+{
+	int fd;
+
+	(void)state;
+	need_cookies();
+	forward();
+	fd = listen_on(HTTP);
+	every_way(try_forwarded);
+	close(fd);
+	forward_no_more();
+}
+
+/* What becomes of a port elsewhere, as in a container, can be said. */
+static void ports_that_are_left_out(void **state)
+{
+	uint64_t *ports = (uint64_t *)control->syn_ports;
+	int fd, other;
+	struct flow f = http(false, 8), g = f;
+	struct answer a;
+	struct packet p;
+
+	(void)state;
+	need_cookies();
+	fd = listen_on(HTTP);
+	other = listen_on(HTTP + 1);
+	g.hport = HTTP + 1;
+	for (int tc = 0; tc < 2; tc++) {
+		at_tc = tc;
+		protect(false);
+		control->flags |= PST_GUARD_SYN_EXCEPT;
+		ports[HTTP / 64] |= 1ULL << HTTP % 64;
+		syn(&p, &f, 1000, 20);
+		expect_limit(&p);
+		syn(&p, &g, 1000, 20);
+		answer_of(&p, &a);
+		check_answer(&p, &g, &a);
+		ports[HTTP / 64] = 0;
+		syn(&p, &f, 1000, 20);
+		answer_of(&p, &a);
+		check_answer(&p, &f, &a);
+	}
+	at_tc = false;
+	close(fd);
+	close(other);
+}
+
 /* Padding behind the IP packet, as of the shortest frames, is not in the answer. */
 static void padded(void **state)
 {
@@ -566,6 +659,8 @@ int main(void)
 		cmocka_unit_test(cookies_end),
 		cmocka_unit_test(dropped),
 		cmocka_unit_test(ports_that_are_named),
+		cmocka_unit_test(forwarded),
+		cmocka_unit_test(ports_that_are_left_out),
 		cmocka_unit_test(padded),
 		cmocka_unit_test(below_the_rate),
 		cmocka_unit_test(while_one_waits),

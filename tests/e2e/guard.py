@@ -8,6 +8,7 @@ import lib
 
 ACCEPT, DROP = 0, 1  # enum pst_fw_action
 REASONS = ("off", "passed", "blocked", "truncated", "malformed", "fw_accept", "fw_drop", "fw_reject", "fw_policy", "fw_no_match")
+CAN = 7 * 8  # offset in struct pst_guard
 COUNTS = (1 << 18) + 256 + (66 << 10)  # bytes of struct pst_guard_counts
 
 
@@ -42,6 +43,13 @@ class Tables:
         at = (generation & 1) * self.sizes["fw_lines"] // 2
         self.maps["fw_lines"][at:at + 64] = struct.pack("6I40x", 0, 0, 0, 0, policy, generation & 0xffffffff)
         struct.pack_into("Q", self.maps["guard"], 0, generation)
+
+    def moved(self):
+        """PST_GUARD_MOVED"""
+        return bool(struct.unpack_from("Q", self.maps["guard"], CAN)[0] & 4)
+
+    def set_moved(self):
+        struct.pack_into("Q", self.maps["guard"], CAN, struct.unpack_from("Q", self.maps["guard"], CAN)[0] | 4)
 
     def off(self):
         struct.pack_into("Q", self.maps["guard"], 0, 0)

@@ -265,6 +265,8 @@ class Configuration(unittest.TestCase):
                 ("colector: {}\n", [r'1:1: unknown section "colector", did you mean "collector"']),
                 ("collector:\n  tick: soon\nenricher:\n  prcesses: 5\n", [r"2:9: .*soon", r'4:3: .*"prcesses"']),
                 ("common:\n  log: {level: loud}\n", [r"2:16: .*loud"]),
+                ("policyd:\n  syn: {except: ['80', http]}\n", [r'2:17: .*entry 2: .*"http"']),
+                ("policyd:\n  syn: {ports: [80], except: [81]}\n", [r"2:30: .*not beside `ports`"]),
                 ("common: [1, 2\n", [r"\d:\d+: "]), ("\tx: 1\n", [r"1:1: "]), ("loader: 5\n", [r"1:9: "])):
             with self.subTest(text=text):
                 code, out, name = self.check(text)

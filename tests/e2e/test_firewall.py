@@ -218,6 +218,30 @@ class Rules(FirewallTest):
         self.assertIn('firewall.yaml:5:32: interface: there is no interface "pstd0"', self.reload())
         self.assertFalse(self.passes(OPEN))
 
+    def rename(self, old, new):
+        """Linux before 6.2 renames only what is down."""
+        for args in (("set", old, "down"), ("set", old, "name", new), ("set", new, "up")):
+            self.p.run("ip", "link", *args)
+
+    def test_an_interface_that_is_renamed(self):
+        """Rules mean the interface that bears the name now, and none while there is none."""
+        self.p.sections["loader"] = LOADER.replace("[pstn0,", "['pst*',").replace("[pstn0]", "['pst*']")
+        self.p.stage["loader"].stop()
+        self.p.write_config()
+        self.p.up("loader")
+        self.in_force()
+        self.put(self.firewall, RULES.replace("rules:", "rules:\n    - {name: here, interface: pstn0, dport: 4001, action: drop}"))
+        self.assertEqual(self.reload(), "")
+        self.assertFalse(self.passes(OPEN))
+        self.rename("pstn0", "pstz0")
+        pipeline.wait_for(lambda: self.passes(OPEN), "the rule to match nothing")
+        self.assertIn("pstn0", next(r[3] for r in self.ask("firewall")["rules"] if r[1] == "here"))
+        self.assertIn("was renamed", self.p.stage["policyd"].text())
+        self.ask("firewall_add", rule="{name: late, dport: 4009, action: drop}")  # made from what was read
+        self.assertTrue(self.passes(OPEN))
+        self.rename("pstz0", "pstn0")
+        pipeline.wait_for(lambda: not self.passes(OPEN), "the rule for the interface of this name")
+
     def test_what_is_refused(self):
         """An error that names the place; what was in force stays."""
         bad = {"firewall: [": "", "firewall:\n  rules:\n    - {name: a, dport: 99999, action: drop}\n": "firewall.yaml:3",

@@ -518,16 +518,27 @@ class NothingPasses(GuardTest):
         return self.i.load()
 
     def test_larger_tables(self):
-        """What is in force goes over; whoever has mapped the old tables moves nothing."""
+        """What is in force goes over; whoever has mapped the old tables is told, and moves nothing."""
+        self.assertFalse(self.t.moved())
         log = self.resize("32KiB")
-        self.assertIn("restart policyd", log)
+        self.assertIn("policyd asks for them", log)
+        self.assertTrue(self.t.moved())
         self.t.off()
         self.t.force(guard.ACCEPT)
         self.t.close()
         self.t = self.tables()
+        self.assertFalse(self.t.moved())
         self.advance()
         log = self.resize("32KiB")
-        self.assertNotIn("restart policyd", log)
+        self.assertNotIn("policyd asks for them", log)
+        self.assertFalse(self.t.moved())
+        self.advance()
+
+    def test_a_load_that_was_killed_moves_nothing(self):
+        """It had told that the tables move: the next one tells that they stay."""
+        self.t.set_moved()
+        self.i.load()
+        self.assertFalse(self.t.moved())
         self.advance()
 
     def test_smaller_tables(self):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SYNs above the rate of all sources: real connections through cookies that the guard sent in the stack's place, to a real stack."""
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import net  # noqa: E402
 import pipeline  # noqa: E402
 import test_firewall  # noqa: E402
+import web  # noqa: E402
 
 PORT, OTHER, EATEN = 4001, 4003, 4004
 BYTES = 300_000
@@ -53,6 +55,7 @@ class SynTest(test_firewall.FirewallTest):
         self.addCleanup(p.wait)
         self.addCleanup(p.kill)
         pipeline.wait_for(lambda: self.reasons()["syn_limit"], "the rate used up")
+        return p
 
     @staticmethod
     def set_sysctl(p, value):
@@ -61,9 +64,9 @@ class SynTest(test_firewall.FirewallTest):
     def said(self, text):
         return text in self.p.stage["policyd"].text()
 
-    def serve(self, port):
+    def serve(self, port, pid=None):
         """Sends back what comes, in threads that end with their connections."""
-        server = self.listener(port)
+        server = self.listener(port, pid)
 
         def one(s):
             with s:
@@ -79,18 +82,18 @@ class SynTest(test_firewall.FirewallTest):
                 threading.Thread(target=one, args=(s,), daemon=True).start()
         threading.Thread(target=accept, daemon=True).start()
 
-    def listener(self, port):
-        s = net.within(self.p.holder.pid, lambda: socket.create_server(
+    def listener(self, port, pid=None):
+        s = net.within(pid or self.p.holder.pid, lambda: socket.create_server(
             ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64))
         self.addCleanup(s.close)
         self.addCleanup(s.shutdown, socket.SHUT_RDWR)
         return s
 
-    def talk(self, family, port=PORT, timeout=20):
+    def talk(self, family, port=PORT, timeout=20, to=None):
         """One connection, through which as much comes back as was sent."""
         far = self.socket("far", family, socket.SOCK_STREAM)
         far.settimeout(timeout)
-        far.connect((test_firewall.FAMILIES[family][1][0], port))
+        far.connect((to or test_firewall.FAMILIES[family][1][0], port))
         data = os.urandom(BYTES)
         sender = threading.Thread(target=lambda: (far.sendall(data), far.shutdown(socket.SHUT_WR)))
         sender.start()
@@ -137,6 +140,70 @@ class Cookies(SynTest):
 class CookiesAtTc(Cookies):
     """The same at tc ingress, where the answer goes out as any packet of the host: it begins no connection."""
     loader = SynTest.loader + "\nrungs: {guard: tc}"
+
+
+class Router(SynTest):
+    """The guarded host forwards to a server, and listens on the same port itself."""
+    server = "10.99.9.2"
+
+    def setUp(self):
+        super().setUp()
+        self.space = web.Namespace()
+        self.addCleanup(self.space.close)
+        self.p.run("ip", "link", "add", "psts0", "type", "veth", "peer", "name", "srv0", "netns", str(self.space.holder.pid))
+        for run, name, address in ((self.p.run, "psts0", "10.99.9.1"), (self.space.run, "srv0", self.server)):
+            run("ip", "addr", "add", address + "/24", "dev", name)
+            run("ip", "link", "set", name, "up")
+        self.space.run("ip", "route", "add", "default", "via", "10.99.9.1")
+        self.peer.run("ip", "route", "add", "10.99.9.0/24", "via", net.V4[0])
+        self.p.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/forwarding")
+        self.listener(PORT)  # here: accepts, and never answers
+        self.serve(PORT, self.space.holder.pid)
+
+    def comes_through(self, to):
+        """A client repeats its SYN until one is below the rate: no answer is made up in the server's name, which would end it."""
+        flood = self.use_up()
+        before, done = self.reasons(), []
+
+        def client():
+            self.talk("inet", timeout=60, to=to)
+            done.append(True)
+        t = threading.Thread(target=client)
+        t.start()
+        pipeline.wait_for(lambda: self.reasons()["syn_limit"] - before["syn_limit"] > 300 or not t.is_alive(), "SYNs above the rate")
+        flood.kill()
+        t.join()
+        self.assertEqual(done, [True])
+        self.assertEqual(self.reasons()["syn_cookie"], before["syn_cookie"])
+
+    def test_forwarded(self):
+        self.comes_through(self.server)
+        self.use_up()
+        before = self.reasons()["syn_cookie"]
+        for _ in range(2):  # the first may be below the rate
+            far = self.socket("far", "inet", socket.SOCK_STREAM)
+            far.settimeout(20)
+            far.connect((net.V4[0], PORT))
+        self.assertGreater(self.reasons()["syn_cookie"], before)
+
+
+class RouterAtTc(Router):
+    loader = SynTest.loader + "\nrungs: {guard: tc}"
+
+
+class Translated(Router):
+    """A port of this host that is a container's, and on which a process listens here too, as docker-proxy does."""
+    policyd = f"syn: {{rate: 1, burst: 20ms, except: ['{PORT}']}}"
+
+    def test_forwarded(self):
+        if not shutil.which("nft"):
+            self.skipTest("nft is not here")
+        try:
+            subprocess.run(["nsenter", "--net", "-t", str(self.p.holder.pid), "nft", "-f", "-"], text=True, check=True, stderr=subprocess.PIPE,
+                           input=f"table ip t {{\nchain c {{\ntype nat hook prerouting priority -100\niifname pstn0 tcp dport {PORT} dnat to {self.server}\n}}\n}}\n")
+        except subprocess.CalledProcessError as e:
+            self.skipTest(f"no NAT here: {e.stderr.splitlines()[0]}")
+        self.comes_through(net.V4[0])
 
 
 class WithoutCookies(SynTest):

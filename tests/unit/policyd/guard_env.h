@@ -154,8 +154,12 @@ static inline void adopt(void)
 
 static inline void guard_begin(void)
 {
-	const struct pst_bus_config bus = {
-		.stage = "policyd", .run_dir = env.dir, .node = "n", .ephemeral = true};
+	const struct pst_bus_config bus = {.stage = "policyd",
+		.run_dir = env.dir,
+		.node = "n",
+		.ephemeral = true,
+		.topics = 1u << PST_TOPIC_ALERT,
+		.retention_bytes = 1 << 20};
 	struct guard_config config = {
 		.run_dir = env.dir, .firewall = env.firewall, .firewall_named = env.named, .ddos = env.ddos};
 

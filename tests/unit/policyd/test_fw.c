@@ -222,14 +222,16 @@ static void rules_that_go_on(void **state)
 	rules_random(&set, 300, 0);
 	for (size_t i = 0; i < set.n; i++) {
 		set.rules[i].action = PST_FW_DROP;
+		set.rules[i].family = 4;
 		if (i % 5 && i < 299)
 			continue;
 		fw_rule_done(&set.rules[i]); /* matches everything */
 		set.rules[i].action = i == 299 ? PST_FW_DROP : PST_FW_NEXT;
 	}
 	assert_same(&set, 1000);
-	memset(&p, 0xff, sizeof(p));
-	memset(p.root, 2, sizeof(p.root));
+	memset(&p, 0, sizeof(p));
+	p.root[PST_FW_SADDR] = p.root[PST_FW_DADDR] = 1;
+	p.key[PST_FW_PROTO] = PST_FW_PROTO_6 | 6;
 	assert_int_equal(fw_linear(&set, &p), 299);
 	assert_int_equal(fw_lookup(lines, LINES, &p), 299);
 	for (size_t i = 1; i < 10; i++)

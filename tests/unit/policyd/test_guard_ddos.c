@@ -140,6 +140,58 @@ static void test_signatures(void **state)
 	assert_string_equal(text_of(ask("ddos", NULL), "state"), "off");
 }
 
+/* Other tables come, and policyd has not asked yet: of the table that both share no half is written, as which
+ * is in force only the new word says. */
+static void test_signatures_of_tables_that_moved(void **state)
+{
+	uint64_t generation;
+
+	(void)state;
+	env.ddos.signatures = env.signatures;
+	write_signatures(A B);
+	start();
+	settle();
+	generation = env.word->sig_generation;
+	env.word->can |= PST_GUARD_MOVED;
+	for (int i = 0; i < 3; i++) {
+		env.guard->tables.signatures.left_ns = 0;
+		write_signatures(i % 2 ? A : B);
+		assert_int_equal(guard_reload(env.guard, GUARD_SIGNATURES), 0);
+		assert_int_equal(env.word->sig_generation, generation);
+		assert_int_equal(in_force()->sig[0].flags & PST_SIG_DROP, PST_SIG_DROP);
+		assert_string_equal(text_of(ask("ddos", NULL), "state"), "pending");
+	}
+	env.word->can &= ~(uint64_t)PST_GUARD_MOVED;
+	adopt();
+	settle();
+	assert_int_equal(in_force()->sig[0].flags & PST_SIG_DROP, 0);
+	assert_string_equal(text_of(ask("ddos", NULL), "state"), "in force");
+}
+
+/* The loader takes its tables away: nothing is seen of what went on, which is told as any end. */
+static void test_floods_without_tables(void **state)
+{
+	uint64_t now = 100 * 1000 * MS;
+
+	(void)state;
+	env.ddos.limits = DDOS_DROP;
+	env.ddos.detect_packets = 1000;
+	env.ddos.quiet_ns = 3600 * 1000 * MS;
+	start();
+	guard_floods(env.guard, now);
+	env.counts[0].reason[PST_GUARD_RATE].packets += 5000;
+	guard_floods(env.guard, now += 1000 * MS);
+	assert_int_equal(env.guard->floods->value, 1);
+	guard_tables_unmap(&env.guard->tables);
+	guard_floods(env.guard, now += 1000 * MS);
+	assert_int_equal(env.guard->floods->value, 0);
+	adopt();
+	guard_floods(env.guard, now += 1000 * MS);
+	env.counts[0].reason[PST_GUARD_RATE].packets += 5000;
+	guard_floods(env.guard, now += 1000 * MS);
+	assert_int_equal(env.guard->floods->value, 1);
+}
+
 /* A counter is its signature's, wherever that stands, and begins at 0. */
 static void test_signature_counters(void **state)
 {
@@ -234,7 +286,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_words, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_steps, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_floods_without_tables, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_signatures, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_signatures_of_tables_that_moved, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_signature_counters, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_amplification, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_limits_by_protocol, genv_setup, genv_teardown),

@@ -425,6 +425,82 @@ static void test_not_saved(void **state)
 	assert_string_equal(listed("203.0.113.5"), "block_list 203.0.113.5 ");
 }
 
+/* No program reads what is written now: that is not called in force, and comes into the new tables. */
+static void test_tables_that_moved(void **state)
+{
+	const msgpack_object *r;
+
+	(void)state;
+	write_text(env.block, "198.51.100.1\n");
+	write_rules("accept", "    - {name: one, dport: 1, action: drop}\n");
+	start();
+	pass_grace();
+	env.word->can |= PST_GUARD_MOVED;
+	r = ASK("block", T("address", "203.0.113.5"));
+	assert_ok(r);
+	assert_string_equal(text_of(r, "state"), "pending");
+	assert_ok(ASK("block", T("address", "203.0.113.0/24")));
+	r = ASK("firewall_add", T("rule", "{name: two, dport: 2, action: drop}"));
+	assert_ok(r);
+	assert_string_equal(text_of(r, "state"), "pending");
+	assert_int_equal(env.word->block_generation, 1);
+	assert_int_equal(env.word->fw_generation, 1);
+	files_open(2 * FW_LINES, 2 * BLOCK_LINES);
+	adopt();
+	settle();
+	assert_string_equal(text_of(ask("lists", NULL), "state"), "in force");
+	assert_string_equal(listed("203.0.113.5"), "block_list 203.0.113.5 ");
+	assert_string_equal(listed("203.0.113.6"), "block_list 203.0.113.0/24 ");
+	assert_string_equal(verdict("192.0.2.1", 2), "drop rule two");
+}
+
+/* No table could stay in force: what commands blocked is put into the new ones, if the allow list is good. */
+static void test_bad_since_the_start(void **state)
+{
+	(void)state;
+	write_text(env.allow, "192.0.2.9\n");
+	start();
+	assert_ok(ASK("block", T("address", "203.0.113.5")));
+	settle();
+	write_text(env.block, "198.51.100.1\n10.0.0.1/8\n");
+	guard_restart();
+	assert_string_equal(listed("203.0.113.5"), "block_list 203.0.113.5 ");
+	files_open(FW_LINES, 2 * BLOCK_LINES);
+	adopt();
+	settle();
+	assert_string_equal(listed("203.0.113.5"), "block_list 203.0.113.5 ");
+	assert_string_equal(listed("198.51.100.1"), "off ");
+	assert_string_equal(text_of(ask("lists", NULL), "state"), "in force");
+	assert_non_null(strstr(text_of(ask("lists", NULL), "error"), "block.list:2:"));
+	pass_grace();
+	assert_ok(ASK("block", T("address", "192.0.2.0/24")));
+	settle();
+	assert_string_equal(listed("192.0.2.1"), "block_list 192.0.2.0/24 ");
+	assert_string_equal(listed("192.0.2.9"), "allow_list 192.0.2.9 ");
+	pass_grace();
+	write_text(env.block, "198.51.100.1\n");
+	reload_good();
+	assert_string_equal(listed("198.51.100.1"), "block_list 198.51.100.1 ");
+	assert_string_equal(listed("203.0.113.5"), "block_list 203.0.113.5 ");
+}
+
+/* Whom it lets in is not known: nothing is blocked, and that is said. */
+static void test_bad_allow_list_since_the_start(void **state)
+{
+	(void)state;
+	start();
+	assert_ok(ASK("block", T("address", "203.0.113.5")));
+	settle();
+	write_text(env.allow, "10.0.0.1/8\n");
+	guard_restart();
+	files_open(FW_LINES, 2 * BLOCK_LINES);
+	adopt();
+	settle();
+	assert_string_equal(listed("203.0.113.5"), "off ");
+	assert_string_equal(text_of(ask("lists", NULL), "state"), "off");
+	assert_non_null(strstr(text_of(ask("lists", NULL), "error"), "allow.list:1:"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -440,6 +516,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_address_of_both, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_restart, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_tables_that_moved, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_since_the_start, genv_setup, genv_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_bad_allow_list_since_the_start, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_first_of_all, genv_setup, genv_teardown),
 		cmocka_unit_test_setup_teardown(test_block_without_room, genv_setup, genv_teardown),
