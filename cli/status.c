@@ -190,6 +190,9 @@ static void print_loader(const json_t *report, enum loader_state state, const ch
 	if (*report_text(report, "load_error"))
 		printf("  %10s %sthe last load failed, what was in force stays:%s %s\n", "", paint(RED),
 			paint(PLAIN), report_safe(report, "load_error"));
+	if (*report_text(report, "tables_changed"))
+		printf("  %10s %schanged in force, by whom is not known:%s %s (penstock-loader restore)\n",
+			"", paint(RED), paint(PLAIN), report_safe(report, "tables_changed"));
 }
 
 /* ---- sensors ---- */

@@ -347,6 +347,8 @@ void report_expose(const struct report *report, struct expo *expo)
 	expo_ns(expo, NULL, age_ns(report));
 	expo_family(expo, &metrics_table[M_LOAD_FAILED]);
 	expo_u64(expo, NULL, *text_of(report->root, "load_error") != '\0');
+	expo_family(expo, &metrics_table[M_TABLES_CHANGED]);
+	expo_u64(expo, NULL, *text_of(report->root, "tables_changed") != '\0');
 	expose_sensors(report, expo, true);
 	expose_sensors(report, expo, false);
 	expose_guarded(report, expo, &metrics_table[M_GUARDED], in);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "loader/restore.h"
 #include "loader/rundir.h"
 #include "loader/why.h"
 #include "proto/abi/guard.h"
@@ -132,6 +133,16 @@ static bool answer_why(const struct client *c, const void *message, uint32_t len
 	return true;
 }
 
+static bool answer_restore(const struct client *c, const void *message, uint32_t len)
+{
+	const struct restore_request *request = restore_request(message, len);
+	int r = request ? restore_answer(c->server->l, c->fd, c->uid, request) : 0;
+
+	if (r)
+		pst_warn_limited("answer not sent uid=%u error=%s", c->uid, strerror(-r));
+	return request;
+}
+
 static void on_request(void *arg, int fd, uint32_t events)
 {
 	_Alignas(struct pst_why_request) char request[sizeof(struct pst_why_request) + PST_WHY_FRAME_MAX + 1];
@@ -143,7 +154,8 @@ static void on_request(void *arg, int fd, uint32_t events)
 		return;
 	if (n == 1 && request[0] == '1')
 		answer(c);
-	else if (n && (n < 0 || !answer_why(c, request, (uint32_t)n)))
+	else if (n && (n < 0 || (!answer_restore(c, request, (uint32_t)n) &&
+					!answer_why(c, request, (uint32_t)n))))
 		pst_warn_limited("a client spoke another protocol path=%s uid=%u", c->server->path, c->uid);
 	client_close(c);
 }

@@ -1,33 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/guardmaps.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "loader/region.h"
 #include "proto/abi/ct.h"
 #include "proto/abi/guard.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
 #define TRIES 8 /* a writer that switches at every moment is none */
-
-struct size {
-	uint32_t entries, value_bytes;
-};
-
-static int size_of(int fd, struct size *ret_size)
-{
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info);
-
-	*ret_size = (struct size){0};
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return -errno;
-	*ret_size = (struct size){info.max_entries, info.value_size};
-	return 0;
-}
 
 static bool is_one(const char *name)
 {
@@ -39,7 +22,7 @@ bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *con
 {
 	const struct {
 		const char *name;
-		struct size size;
+		struct region_size size;
 	} wanted[] = {
 		{PST_MAP_GUARD, {1, sizeof(struct pst_guard)}},
 		{PST_MAP_FW_LINES, {2, (uint32_t)(config->firewall_memory / 2)}},
@@ -49,42 +32,14 @@ bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *con
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(wanted) && is_one(name); i++) {
 		PST_CLOSE int fd = pins_get(pins, PIN_MAPS, wanted[i].name);
-		struct size size;
+		struct region_size size;
 
-		if (fd >= 0 && !size_of(fd, &size) &&
+		if (fd >= 0 && !region_size(fd, &size) &&
 			(size.entries != wanted[i].size.entries ||
 				size.value_bytes != wanted[i].size.value_bytes))
 			return true;
 	}
 	return false;
-}
-
-/* A map's memory. */
-struct region {
-	char *p;
-	size_t bytes;
-};
-
-static void unmap(struct region *r)
-{
-	if (r->p)
-		munmap(r->p, r->bytes);
-}
-
-static int map_fd(int fd, struct region *ret)
-{
-	struct size size;
-	int r = size_of(fd, &size);
-	void *p;
-
-	if (r)
-		return r;
-	ret->bytes = (size_t)size.entries * size.value_bytes;
-	p = mmap(NULL, ret->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return -errno;
-	ret->p = p;
-	return 0;
 }
 
 struct move {
@@ -93,8 +48,8 @@ struct move {
 
 static void move_done(struct move *m)
 {
-	unmap(&m->from);
-	unmap(&m->to);
+	region_unmap(&m->from);
+	region_unmap(&m->to);
 }
 
 /* 1: both are there; 0: the map is new or stays; -errno. */
@@ -106,8 +61,8 @@ static int move_open(const struct pins *pins, const struct maps *maps, const cha
 
 	if (pinned < 0)
 		return pinned == -ENOENT ? 0 : pinned;
-	r = map_fd(pinned, &m->from);
-	r = r ? r : map_fd(made->fd, &m->to);
+	r = region_map(pinned, &m->from);
+	r = r ? r : region_map(made->fd, &m->to);
 	return r ? r : m->from.p && m->to.p;
 }
 
@@ -176,8 +131,8 @@ static bool is_renewed(const struct pins *pins, const struct maps *maps, const c
 int guardmaps_tell(const struct maps *maps, bool syn_cookies)
 {
 	const struct map_entry *guard = maps_find(maps, PST_MAP_GUARD);
-	PST_CLEANUP(unmap) struct region words = {0};
-	int r = guard ? map_fd(guard->fd, &words) : 0;
+	PST_CLEANUP(region_unmap) struct region words = {0};
+	int r = guard ? region_map(guard->fd, &words) : 0;
 
 	if (guard && !r)
 		__atomic_store_n(&((struct pst_guard *)words.p)->can,
@@ -209,15 +164,14 @@ static void put_attached(const struct net *net, struct pst_guard *guard)
 /* 0; -ENOENT: there is none, or one of another layout; -errno. */
 static int map_pinned(const struct pins *pins, struct region *ret)
 {
-	PST_CLOSE int fd = pins_get(pins, PIN_MAPS, PST_MAP_GUARD);
-	int r = fd < 0 ? fd : map_fd(fd, ret);
+	int r = region_map_pinned(pins, PST_MAP_GUARD, ret);
 
 	return r || ret->bytes >= sizeof(struct pst_guard) ? r : -ENOENT;
 }
 
 void guardmaps_stay(const struct pins *pins)
 {
-	PST_CLEANUP(unmap) struct region words = {0};
+	PST_CLEANUP(region_unmap) struct region words = {0};
 
 	if (!map_pinned(pins, &words))
 		__atomic_fetch_and(
@@ -226,7 +180,7 @@ void guardmaps_stay(const struct pins *pins)
 
 void guardmaps_attached(const struct pins *pins, const struct net *net)
 {
-	PST_CLEANUP(unmap) struct region words = {0};
+	PST_CLEANUP(region_unmap) struct region words = {0};
 	int r = map_pinned(pins, &words);
 
 	if (!r)
@@ -238,12 +192,12 @@ void guardmaps_attached(const struct pins *pins, const struct net *net)
 int guardmaps_pick_up(const struct pins *pins, const struct maps *maps)
 {
 	const struct map_entry *guard = maps_find(maps, PST_MAP_GUARD);
-	PST_CLEANUP(unmap) struct region words = {0};
+	PST_CLEANUP(region_unmap) struct region words = {0};
 	int r;
 
 	if (!guard || (!is_renewed(pins, maps, PST_MAP_CT) && !is_renewed(pins, maps, PST_MAP_CT_NEW)))
 		return 0;
-	r = map_fd(guard->fd, &words);
+	r = region_map(guard->fd, &words);
 	if (r)
 		return r;
 	struct pst_guard *g = (struct pst_guard *)words.p;

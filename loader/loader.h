@@ -12,6 +12,8 @@
 #include "loader/plan.h"
 #include "loader/waiting.h"
 
+struct copies;
+
 struct loader {
 	const struct pst_stage_desc *desc;
 	struct pst_common common;
@@ -22,6 +24,7 @@ struct loader {
 	struct pins pins;
 	struct net net;
 	struct waiting waiting;
+	struct copies *copies;    /* of the guard's tables, while it serves; NULL: none are kept */
 	struct outcomes outcomes; /* of what is in force */
 	struct plan plan;         /* views outcomes and config */
 	int pins_lock, run_lock;

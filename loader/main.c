@@ -8,6 +8,7 @@
 #include "loader/loader.h"
 #include "loader/probe.h"
 #include "loader/report.h"
+#include "loader/restore.h"
 #include "loader/serve.h"
 #include "loader/unload.h"
 #include "proto/base/cleanup.h"
@@ -17,7 +18,7 @@
 #define LARGE_BYTES (256 << 10)
 
 static struct {
-	bool json, force, unload_on_exit;
+	bool json, force, unload_on_exit, list, previous;
 } opt;
 
 static const struct pst_arg options[] = {
@@ -25,17 +26,21 @@ static const struct pst_arg options[] = {
 	{"force", 'f', PST_ARG_FLAG, &opt.force, NULL, "load, serve: load anew even when nothing changed"},
 	{"unload-on-exit", 0, PST_ARG_FLAG, &opt.unload_on_exit, NULL,
 		"serve: take everything down at the end"},
+	{"list", 0, PST_ARG_FLAG, &opt.list, NULL, "restore: only show which copies are kept"},
+	{"previous", 0, PST_ARG_FLAG, &opt.previous, NULL,
+		"restore: what was in force before the latest copy was"},
 	{0},
 };
 
 static const struct pst_stage_desc desc = {
 	.stage = "loader",
 	.summary = "Loads, attaches and pins the kernel programs.",
-	.positional = "load | serve | unload | probe",
+	.positional = "load | serve | unload | probe | restore",
 	.examples = "  penstock-loader load              load and leave everything attached\n"
 		    "  penstock-loader serve             the same, then follow interfaces and hand out "
 		    "descriptors\n"
 		    "  penstock-loader unload            detach and unpin everything\n"
+		    "  penstock-loader restore           the guard's tables as they came into force\n"
 		    "  penstock-loader probe             what this kernel can do\n"
 		    "  penstock-loader probe --json | jq '.sensors[] | {name, rung}'\n",
 	.options = options,
@@ -87,6 +92,11 @@ static int run_probe(struct loader *l)
 	return exit_code(probe(l, opt.json));
 }
 
+static int run_restore(struct loader *l)
+{
+	return restore_main(l, opt.list, opt.previous);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct loader *l);
@@ -95,6 +105,7 @@ static const struct {
 	{"serve", run_serve},
 	{"unload", run_unload},
 	{"probe", run_probe},
+	{"restore", run_restore},
 };
 
 static int run(struct loader *l, const char *name)
@@ -130,8 +141,9 @@ int main(int argc, char **argv)
 		r = PST_EXIT_OK;
 	} else if (r || n != 1) {
 		if (!r)
-			fprintf(stderr, "penstock-loader: expected one of load, serve, unload, probe\n"
-					"Try 'penstock-loader --help'.\n");
+			fprintf(stderr,
+				"penstock-loader: expected one of load, serve, unload, probe, restore\n"
+				"Try 'penstock-loader --help'.\n");
 		r = PST_EXIT_USAGE;
 	} else {
 		l.force = opt.force;

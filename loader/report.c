@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "loader/copies.h"
 #include "loader/ethtool.h"
 #include "loader/report.h"
 
@@ -258,11 +259,12 @@ static json_t *privilege(const struct caps_level *caps)
 json_t *report_json(const struct loader *l, const struct report_names *names)
 {
 	uint32_t generation = l->pins.state ? l->pins.state->generation : 0;
+	char changed[64];
 
 	return json_pack(
 		"{s:i, s:s, s:i, s:o, s:i, s:b, s:i, s:I, s:f, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, "
 		"s:I, s:o, s:o, "
-		"s:{s:b, s:s}, s:O, s:O, s:I, s:s}",
+		"s:{s:b, s:s}, s:O, s:O, s:I, s:s, s:s}",
 		"report", REPORT_VERSION, "version", PST_VERSION, "abi", PST_ABI_VERSION, "kernel",
 		report_kernel(&l->features), "pid", getpid(), "serving", l->serving, "generation",
 		(int)generation, "written_boot_ns", (json_int_t)pst_now_boot_ns(), "load_ms",
@@ -272,7 +274,8 @@ json_t *report_json(const struct loader *l, const struct report_names *names)
 		(json_int_t)l->net.ignored, "reattached", (json_int_t)l->net.reattached, "maps", map_list(l),
 		"privilege", privilege(&l->caps), "bpf_stats", "on", l->stats_fd >= 0, "why_not",
 		l->stats_fd >= 0 ? "" : l->stats_why, "drop_reasons", names->drop_reasons, "reset_reasons",
-		names->reset_reasons, "net_ns", (json_int_t)l->features.net_ns, "load_error", l->load_error);
+		names->reset_reasons, "net_ns", (json_int_t)l->features.net_ns, "load_error", l->load_error,
+		"tables_changed", copies_changed(l->copies, changed, sizeof(changed)));
 }
 
 /* ---- file ---- */

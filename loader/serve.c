@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "loader/copies.h"
 #include "loader/fdserver.h"
 #include "loader/guardmaps.h"
 #include "loader/report.h"
@@ -24,6 +25,7 @@ struct server {
 	struct pst_loop *loop;
 	struct fdserver *fds;
 	struct report_names names;
+	struct copies copies;
 	struct pst_source *netlink, *report, *check;
 	int netlink_fd;
 };
@@ -58,7 +60,12 @@ static void on_check(void *arg)
 {
 	struct server *s = arg;
 
+	unsigned changed = s->copies.changed;
+
 	if (net_check(&s->l->net))
+		report_soon(s);
+	copies_look(&s->copies, &s->l->pins);
+	if (s->copies.changed != changed)
 		report_soon(s);
 	guardmaps_attached(&s->l->pins, &s->l->net);
 }
@@ -208,6 +215,7 @@ int serve(struct loader *l, bool unload_on_exit)
 	int r = pst_loop_new(&loop);
 
 	s.loop = loop;
+	l->copies = &s.copies;
 	r = r ? r : pst_loop_signals(loop, on_signal, &s);
 	r = r ? r : start(&s);
 	if (!r) {
@@ -222,5 +230,7 @@ int serve(struct loader *l, bool unload_on_exit)
 	pst_source_free(s.check);
 	pst_closep(&s.netlink_fd);
 	report_names_done(&s.names);
+	copies_done(&s.copies);
+	l->copies = NULL;
 	return r ? PST_EXIT_SYSTEM : PST_EXIT_OK;
 }

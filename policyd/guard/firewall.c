@@ -236,6 +236,7 @@ static void publish(
 	/* Before the switch: without it the counters would begin anew if we ended between the two. */
 	saving_note(&fw->saved_places, runtime_places_save(fw->places_path, fw->next.set, generation));
 	guard_switch(table, generation, now_ns);
+	fw->published = generation;
 	pst_info("firewall in force rules=%zu generation=%llu", fw->next.set->n,
 		(unsigned long long)generation);
 }
@@ -379,5 +380,8 @@ const struct firewall_rules *firewall_shown(const struct firewall *fw)
 
 const char *firewall_state(const struct firewall *fw, const struct guard_tables *tables)
 {
+	if (!fw->pending && fw->current.set && guard_tables_mapped(tables) && !guard_tables_moved(tables) &&
+		guard_generation(&tables->firewall) != fw->published)
+		return "changed by another";
 	return guard_state(tables, &tables->firewall, fw->pending);
 }

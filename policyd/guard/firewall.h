@@ -35,6 +35,7 @@ struct firewall {
 	/* Not guarded: what was read is @next, and nothing is staged. */
 	struct firewall_rules current, next;
 	struct fw_ruleset *hint; /* where the rules of a table count that was in force before we were */
+	uint64_t published;      /* the generation of @current; 0: it is not known */
 	bool pending;            /* @next waits for the idle half */
 	struct guard_staged staged;
 	struct saving saved_rules, saved_sets, saved_places;
@@ -76,7 +77,7 @@ int firewall_check(const char *path, bool named, struct pst_conf_errors *errors)
 
 /* The rules that count: in force, or else waiting, or else read. NULL: none. */
 const struct firewall_rules *firewall_shown(const struct firewall *fw);
-/* guard_state() */
+/* guard_state(), or "changed by another": what is in force is not what was put in force last. */
 const char *firewall_state(const struct firewall *fw, const struct guard_tables *tables);
 
 #endif

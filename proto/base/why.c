@@ -10,7 +10,7 @@
 #include "proto/abi/maps.h"
 #include "proto/base/cleanup.h"
 
-static int dial(const char *path)
+int pst_why_dial(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	PST_CLOSE int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -59,7 +59,7 @@ int pst_why_ask(const char *socket_path, int timeout_ms, const char *interface, 
 	if (strlen(interface) >= sizeof(request.interface))
 		return -ENODEV;
 	memcpy(request.interface, interface, strlen(interface) + 1);
-	PST_CLOSE int sock = dial(socket_path);
+	PST_CLOSE int sock = pst_why_dial(socket_path);
 	if (sock < 0)
 		return sock;
 	memcpy(message, &request, sizeof(request));

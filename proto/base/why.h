@@ -34,6 +34,9 @@ struct pst_why_reply {
 	struct pst_guard_why why;
 };
 
+/* Connects to the socket of a loader that is root's: a descriptor, or -errno (-EPERM: it is somebody else's).
+ */
+int pst_why_dial(const char *socket_path);
 /*
  * 0; -EPERM: not root; -ENODEV: no such interface; -ENOTCONN: nothing guards it; -EAGAIN: disturbed each
  * time; -EPROTO: a server of another version; -ECONNREFUSED, -ENOENT: none serves; -ETIMEDOUT; -errno.

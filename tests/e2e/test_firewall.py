@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The firewall and the lists from file to packet: loader and policyd, and traffic between two namespaces."""
 import json
+import mmap
 import os
 import re
 import select
@@ -15,6 +16,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import guard  # noqa: E402
 import lib  # noqa: E402
 import loader  # noqa: E402
 import net  # noqa: E402
@@ -370,6 +372,88 @@ class Sets(FirewallTest):
         out = self.penstock("add-element", "shut", "--file", path, check=False)
         self.assertEqual(out.returncode, lib.EXIT_USAGE)
         self.assertIn("at most 1000 elements", out.stderr)
+
+
+class Restore(FirewallTest):
+    """Tables that were scribbled into, with everything that policyd may write: the loader puts back what came into force."""
+
+    def loader_does(self, *words, **options):
+        return self.p.run(os.path.join(lib.BINDIR, "penstock-loader"), *words, "--run-dir", self.p.run_dir, **options)
+
+    def kept(self):
+        return [line.split()[0] for line in self.loader_does("restore", "--list").stdout.splitlines() if "firewall" in line]
+
+    def mapped(self, name):
+        fd = lib.obj_get(os.path.join(self.p.bpffs, "maps", name))
+        size = 4096 if name == "guard" else guard.Tables.bytes(fd)
+        m = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        os.close(fd)
+        self.addCleanup(m.close)
+        return m
+
+    def report(self):
+        with open(os.path.join(self.p.run_dir, "loader.json")) as f:
+            return json.load(f)
+
+    def setUp(self):
+        super().setUp()
+        self.put(self.block, f"{net.V4[1]}\n")
+        self.assertEqual(self.reload(), "")
+        pipeline.wait_for(lambda: "latest" in self.kept(), "a copy")
+        self.assertFalse(self.passes(OPEN))
+        self.assertFalse(self.passes(SHUT, "inet6"))
+        self.assertTrue(self.passes(OPEN, "inet6"))
+        pipeline.wait_for(lambda: f"lists {self.ask('lists')['generation']}" in self.loader_does("restore", "--list").stdout, "the copy")
+
+    def scribble(self):
+        for name in ("fw_lines", "block_lines", "guard_sigs"):
+            m = self.mapped(name)
+            m[:] = os.urandom(1 << 16) * (len(m) >> 16) if len(m) >> 16 else os.urandom(len(m))
+
+    def test_scribbled(self):
+        self.p.stage["policyd"].stop(signal.SIGKILL, pipeline.PATIENCE)
+        self.scribble()
+        self.mapped("guard")[32:40] = bytes(8)  # flags: all steps off
+        pipeline.wait_for(lambda: "firewall" in self.report()["tables_changed"], "the report")
+        self.assertIn("penstock-loader restore", "".join(self.p.stage["loader"].log))
+        self.assertIn("changed in force", self.p.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.p.run_dir,
+                                                     check=False).stdout)
+        self.loader_does("restore")
+        self.assertFalse(self.passes(OPEN))
+        self.assertFalse(self.passes(SHUT, "inet6"))
+        self.assertTrue(self.passes(OPEN, "inet6"))
+        pipeline.wait_for(lambda: self.report()["tables_changed"] == "", "the report")
+        # and the next policyd goes on from there
+        self.p.begin("policyd")
+        self.in_force()
+        self.assertFalse(self.passes(OPEN))
+        self.assertFalse(self.passes(SHUT, "inet6"))
+
+    def test_previous(self):
+        """Rules that somebody put in force properly, and that are no good."""
+        self.ask("firewall_add", rule="{name: open, dport: 4002, action: accept}")
+        self.in_force()
+        self.assertTrue(self.passes(SHUT, "inet6"))
+        pipeline.wait_for(lambda: f"firewall {self.ask('firewall')['generation']} " in
+                          self.loader_does("restore", "--list").stdout.splitlines()[0], "the copy")
+        self.assertEqual(self.kept(), ["latest", "previous"])
+        self.loader_does("restore", "--previous")
+        self.assertFalse(self.passes(SHUT, "inet6"))
+        self.assertEqual(self.kept(), ["latest"])
+        self.assertEqual(self.p.ctl("policyd", op="firewall")["state"], "changed by another")
+        self.assertEqual(self.reload(), "")
+        self.assertTrue(self.passes(SHUT, "inet6"))
+
+    def test_who_may(self):
+        out = subprocess.run(["setpriv", "--reuid", str(lib.STRANGER), "--regid", str(lib.COMMON_GROUP), "--clear-groups",
+                              os.path.join(lib.BINDIR, "penstock-loader"), "restore", "--run-dir", self.p.run_dir],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(out.returncode, lib.EXIT_USAGE)
+        self.assertIn("only root", out.stderr)
+        self.p.stage["loader"].stop(signal.SIGKILL, pipeline.PATIENCE)
+        out = self.loader_does("restore", check=False)
+        self.assertNotEqual(out.returncode, 0)
+        self.assertIn("no loader serves", out.stderr)
 
 
 class DropsByInterface(FirewallTest):
