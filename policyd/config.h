@@ -45,8 +45,6 @@ bool config_rules_named(const struct config *config);
 /* policyd.drop.interfaces: {name or glob: {truncated: no, ...}}; config_drop.c */
 int config_drop_parse(struct pst_conf_ctx *ctx, const struct pst_node *node);
 void config_drop_print(const void *base);
-/* 0, or -EINVAL with the place of what is wrong. */
-int config_check_ports(struct pst_conf_ctx *ctx, const struct pst_node *section);
 
 struct guard_config;
 /* What the guard is made from, with defaults filled in. */
@@ -55,5 +53,13 @@ void config_guard(const struct config *config, struct guard_config *ret_guard);
 const struct pst_strs *config_firewall_file(const struct config *config);
 const struct pst_strs *config_list_files(const struct config *config);
 const struct pst_strs *config_signatures_file(const struct config *config);
+
+/* What is done about floods; config_ddos.c. Without the file of signatures. */
+extern const struct pst_conf_field config_limit_fields[], config_syn_fields[], config_ddos_fields[];
+struct pst_guard_limits config_limits(const struct config *config);
+void config_limits_by_protocol(const struct config *config, struct pst_rates ret[PST_SIG_PROTOCOLS]);
+struct ddos_config config_ddos(const struct config *config);
+/* 0, or -EINVAL with the place of what is wrong. */
+int config_check_ports(struct pst_conf_ctx *ctx, const struct pst_node *section);
 
 #endif

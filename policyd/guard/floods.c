@@ -55,12 +55,16 @@ static struct pst_val text_val(const char *text)
 	return pst_val_str(text, (uint32_t)strlen(text));
 }
 
-static void pack(struct pst_buf *out, const struct guard *g, const struct flood *f, uint64_t now_ns)
+static struct pst_val list_val(const struct pst_buf *elements, uint32_t n)
 {
-	PST_CLEANUP(pst_buf_done) struct pst_buf sources = {0};
+	return (struct pst_val){.p = elements->p, .len = (uint32_t)elements->len, .n = n};
+}
+
+static void pack(struct pst_buf *out, struct guard *g, const struct flood *f, uint64_t now_ns)
+{
+	PST_CLEANUP(pst_buf_done) struct pst_buf sources = {0}, interfaces = {0};
 	const struct top *top = &g->tops.v[f->vector.top];
 	struct pst_val v[PST_FLOOD_F_N] = {0};
-	uint32_t n = top_put(top, &sources);
 
 	v[PST_FLOOD_F_vector] = text_val(f->vector.name);
 	v[PST_FLOOD_F_dropped].u = f->vector.dropped;
@@ -70,7 +74,9 @@ static void pack(struct pst_buf *out, const struct guard *g, const struct flood 
 	v[PST_FLOOD_F_bytes].u = f->total.bytes;
 	v[PST_FLOOD_F_first_ns].u = f->first_ns;
 	v[PST_FLOOD_F_duration_ns].u = f->last_ns - f->first_ns;
-	v[PST_FLOOD_F_top_sources] = (struct pst_val){.p = sources.p, .len = (uint32_t)sources.len, .n = n};
+	v[PST_FLOOD_F_top_sources] = list_val(&sources, top_put(top, &sources));
+	v[PST_FLOOD_F_top_interfaces] = list_val(
+		&interfaces, top_put_interfaces(top, ifnames_name, &g->firewall.ifnames, &interfaces));
 	v[PST_FLOOD_F_sampled].u = top->sampled;
 	static_assert((int)PST_FLOOD_F_N == (int)PST_FLOOD_END_F_N, "both have the same fields");
 	pst_event_pack(out, f->on ? PST_KIND_FLOOD : PST_KIND_FLOOD_END, now_ns, v);

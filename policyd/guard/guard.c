@@ -15,6 +15,17 @@
 
 /* ---- coming into force ---- */
 
+/* What is ready waits for the tables that come: said once. */
+static bool waits_for_loader(struct guard *g)
+{
+	bool moved = guard_tables_moved(&g->tables);
+
+	if (moved && !g->moved_told)
+		pst_info("the loader makes other tables: what changes comes into force in those");
+	g->moved_told = moved;
+	return moved;
+}
+
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
 	return a && b ? PST_MIN(a, b) : a + b;
@@ -24,7 +35,7 @@ void guard_commit(struct guard *g)
 {
 	uint64_t now = pst_now_mono_ns(), left;
 
-	if (guard_tables_moved(&g->tables)) /* what is ready goes into the tables that come */
+	if (waits_for_loader(g))
 		return;
 	guard_flags_set(g, now);
 	left = firewall_commit(&g->firewall, &g->tables, now);
@@ -245,7 +256,7 @@ static void on_second(void *arg)
 	if (guard_grace_left(&g->tables.firewall, now) || guard_grace_left(&g->tables.lists, now) ||
 		guard_grace_left(&g->tables.signatures, now))
 		return;
-	if (loader_changed(g) || guard_tables_moved(&g->tables))
+	if (loader_changed(g) || waits_for_loader(g))
 		ask_loader(g, LATER_WAIT_MS);
 }
 

@@ -42,6 +42,7 @@ struct guard {
 	struct syn syn;
 	struct pst_stat *floods, *floods_detected, *attached;
 	bool idle;               /* tables are there that no program looks at */
+	bool moved_told;         /* the loader makes others */
 	unsigned idle_told;      /* enum acts_idle of the rules in force, as it was last said */
 	uint64_t flags;          /* as they were last stored */
 	uint64_t loose_until_ns; /* CLOCK_MONOTONIC; see flags.c */

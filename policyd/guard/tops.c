@@ -41,7 +41,7 @@ static bool is_ip4(const uint8_t addr[16])
 	return !memcmp(addr, mapped, sizeof(mapped));
 }
 
-static struct top_source *least(struct top *t)
+static struct top_source *least(struct tally *t)
 {
 	struct top_source *s = &t->v[0];
 
@@ -52,7 +52,7 @@ static struct top_source *least(struct top *t)
 }
 
 /* Its place, or one that it takes. */
-static struct top_source *place(struct top *t, const uint8_t addr[16])
+static struct top_source *place(struct tally *t, const uint8_t addr[16])
 {
 	struct top_source *s;
 
@@ -65,17 +65,24 @@ static struct top_source *place(struct top *t, const uint8_t addr[16])
 	return s;
 }
 
+static void count(struct tally *t, const uint8_t addr[16], double packets)
+{
+	struct top_source *s = place(t, addr);
+
+	s->packets += packets;
+	s->samples++;
+}
+
 static void add(struct top *t, const struct pst_sample *sample, double packets)
 {
-	struct top_source *s;
-	uint8_t addr[16];
+	uint8_t addr[16], interface[16] = {0};
 
 	memcpy(addr, sample->source, sizeof(addr));
 	if (!is_ip4(addr))
 		memset(addr + 8, 0, 8);
-	s = place(t, addr);
-	s->packets += packets;
-	s->samples++;
+	memcpy(interface, &sample->ifindex, sizeof(sample->ifindex));
+	count(&t->sources, addr, packets);
+	count(&t->interfaces, interface, packets);
 	t->packets += packets;
 	t->sampled += sample->packets;
 }
@@ -100,7 +107,7 @@ static void take(struct tops *tops, struct pst_sample *samples)
 /* TOPS: it is empty, or rubbish. */
 static unsigned place_of(const struct pst_sample *s)
 {
-	return s->packets && s->packets <= UINT16_MAX ? tops_place(s->event, s->sig) : TOPS;
+	return s->packets ? tops_place(s->event, s->sig) : TOPS;
 }
 
 void tops_look(struct tops *tops, struct pst_sample *samples, const struct detect *detect,
@@ -146,29 +153,61 @@ static int by_packets(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static void put(struct pst_buf *elements, const struct top_source *s)
+/* @len bytes of text, and how many. */
+static void put(struct pst_buf *elements, char text[128], size_t len, const struct top_source *s)
+{
+	len += (size_t)snprintf(text + len, 128 - len, " %.0f", known(s));
+	pst_list_add(elements, text, (uint32_t)len);
+}
+
+static void put_source(struct pst_buf *elements, const struct top_source *s)
 {
 	struct pst_val addr = pst_val_addr(s->addr);
 	char text[128], *w = pst_fmt_addr(text, addr.p, addr.len);
-	int len;
 
-	*w = '\0';
-	len = snprintf(
-		w, sizeof(text) - (size_t)(w - text), "%s %.0f", addr.len == 16 ? "/64" : "", known(s));
-	pst_list_add(elements, text, (uint32_t)(w - text) + (uint32_t)len);
+	if (addr.len == 16)
+		w = stpcpy(w, "/64");
+	put(elements, text, (size_t)(w - text), s);
+}
+
+/* Those that are worth telling, the most first; at most TOP_TOLD. */
+static uint32_t pick(const struct tally *t, double all, struct top_source v[TOP_KEPT])
+{
+	uint32_t n = 0;
+
+	memcpy(v, t->v, sizeof(t->v));
+	qsort(v, t->n, sizeof(v[0]), by_packets);
+	for (size_t i = 0; i < t->n && n < TOP_TOLD && known(&v[i]) >= SHARE_MIN * all; i++)
+		if (v[i].samples >= SAMPLES_MIN)
+			v[n++] = v[i];
+	return n;
 }
 
 uint32_t top_put(const struct top *t, struct pst_buf *elements)
 {
 	struct top_source v[TOP_KEPT];
-	uint32_t told = 0;
+	uint32_t n = pick(&t->sources, t->packets, v);
 
-	memcpy(v, t->v, sizeof(v));
-	qsort(v, t->n, sizeof(v[0]), by_packets);
-	for (size_t i = 0; i < t->n && told < TOP_TOLD && known(&v[i]) >= SHARE_MIN * t->packets; i++)
-		if (v[i].samples >= SAMPLES_MIN) {
-			put(elements, &v[i]);
-			told++;
-		}
-	return told;
+	for (uint32_t i = 0; i < n; i++)
+		put_source(elements, &v[i]);
+	return n;
+}
+
+uint32_t top_put_interfaces(const struct top *t, top_name_fn *name, void *arg, struct pst_buf *elements)
+{
+	struct top_source v[TOP_KEPT];
+	uint32_t n = pick(&t->interfaces, t->packets, v), ifindex;
+
+	for (uint32_t i = 0; i < n; i++) {
+		char text[128];
+		const char *known_as;
+		int len;
+
+		memcpy(&ifindex, v[i].addr, sizeof(ifindex));
+		known_as = name(ifindex, arg);
+		len = known_as ? snprintf(text, sizeof(text), "%.63s", known_as)
+			       : snprintf(text, sizeof(text), "?%u", ifindex);
+		put(elements, text, (size_t)len, &v[i]);
+	}
+	return n;
 }

@@ -21,9 +21,13 @@ struct top_source {
 	uint64_t samples;
 };
 
-struct top {
+struct tally {
 	struct top_source v[TOP_KEPT];
 	size_t n;
+};
+
+struct top {
+	struct tally sources, interfaces; /* of an interface: its number, in the address's first bytes */
 	double packets;
 	uint64_t sampled; /* packets */
 	uint64_t before;  /* what the vector had counted when it was last looked at */
@@ -48,5 +52,8 @@ void tops_look(struct tops *tops, struct pst_sample *samples, const struct detec
 /* "192.0.2.1 5000": those that sent at least a hundredth of all, at most TOP_TOLD, the most first. How many.
  */
 uint32_t top_put(const struct top *top, struct pst_buf *elements);
+/* "eth0 5000": likewise, over which interfaces; @name: NULL where it is not known, then "?7". */
+typedef const char *top_name_fn(uint32_t ifindex, void *arg);
+uint32_t top_put_interfaces(const struct top *top, top_name_fn *name, void *arg, struct pst_buf *elements);
 
 #endif

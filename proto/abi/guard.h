@@ -308,9 +308,10 @@ static_assert(sizeof(struct pst_offenders) == 64, "a cache line");
 
 struct pst_sample {
 	__u8 source[16]; /* as struct pst_flow_key has it */
-	__u32 packets;
-	__u16 event; /* PST_GUARD_DRY_* of the step, whether it runs dry or not; 0: empty */
-	__u16 sig;   /* of a signature: its counter */
+	__u16 packets;
+	__u8 event; /* PST_GUARD_DRY_* of the step, whether it runs dry or not; 0: empty */
+	__u8 sig;   /* of a signature: its counter */
+	__u32 ifindex;
 	__u64 pad;
 };
 static_assert(sizeof(struct pst_sample) == 32, "abi");

@@ -501,6 +501,7 @@ static unsigned sampled(enum pst_guard_event e, const struct packet *p, unsigned
 		assert_int_equal(samples[i].event, e);
 		assert_int_equal(samples[i].sig, sig);
 		assert_int_equal(samples[i].packets, 1);
+		assert_int_equal(samples[i].ifindex, 1);
 		if (samples[i].source[10] == 0xff) /* IPv4 */
 			assert_memory_equal(samples[i].source + 12, p->bytes + p->l3 + 12, 4);
 		else

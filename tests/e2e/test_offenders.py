@@ -148,6 +148,7 @@ class TopSources(OffendersTest):
             self.assertLessEqual(int(packets), event.get("packets"))
             self.assertGreaterEqual(int(packets), event.get("packets") // 2)
             self.assertGreaterEqual(event.get("sampled"), 2)
+            self.assertEqual(event.get("top_interfaces"), [b"pstn0 " + packets])
 
 
 class Ends(OffendersTest):

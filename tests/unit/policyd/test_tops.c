@@ -45,7 +45,10 @@ static void sample(const char *addr, unsigned event, unsigned sig, unsigned pack
 {
 	struct pst_sample *s = &slots[filled++ % PST_SAMPLES];
 
-	*s = (struct pst_sample){.event = (uint16_t)event, .sig = (uint16_t)sig, .packets = packets};
+	*s = (struct pst_sample){.event = (uint8_t)event,
+		.sig = (uint8_t)sig,
+		.packets = (uint16_t)packets,
+		.ifindex = strchr(addr, ':') ? 7 : 2};
 	if (strchr(addr, ':')) {
 		assert_int_equal(inet_pton(AF_INET6, addr, s->source), 1);
 	} else {
@@ -75,16 +78,14 @@ static void second(uint64_t rate, uint64_t sig)
 	filled = 0;
 }
 
-/* "a 5, b 3" of a vector. */
-static const char *told(const struct vector *of)
+static const char *text_of(struct pst_buf list, uint32_t n)
 {
 	static char text[4][600];
 	static unsigned at;
 	char *buf = text[at++ % 4], *w = buf;
-	struct pst_buf list = {0};
-	uint32_t n = top_put(&tops.v[of->top], &list), len;
 	struct pst_cur cur = pst_cur(list.p, list.len);
 	const void *bytes;
+	uint32_t len;
 
 	*w = '\0';
 	while (pst_list_next(&cur, &bytes, &len)) {
@@ -94,6 +95,29 @@ static const char *told(const struct vector *of)
 	assert_int_equal(n, 0);
 	pst_buf_done(&list);
 	return buf;
+}
+
+/* "a 5, b 3" of a vector. */
+static const char *told(const struct vector *of)
+{
+	struct pst_buf list = {0};
+	uint32_t n = top_put(&tops.v[of->top], &list);
+
+	return text_of(list, n);
+}
+
+static const char *name_of(uint32_t ifindex, void *arg)
+{
+	(void)arg;
+	return ifindex == 2 ? "eth0" : NULL;
+}
+
+static const char *told_interfaces(const struct vector *of)
+{
+	struct pst_buf list = {0};
+	uint32_t n = top_put_interfaces(&tops.v[of->top], name_of, NULL, &list);
+
+	return text_of(list, n);
 }
 
 static void test_shares(void **state)
@@ -111,6 +135,8 @@ static void test_shares(void **state)
 	second(100000, 4000);
 	assert_string_equal(told(&v[0]), "192.0.2.1 60000, 192.0.2.2 30000, 2001:db8:1:2::/64 10000");
 	assert_string_equal(told(&v[1]), "192.0.2.8 3000, 192.0.2.9 1000");
+	assert_string_equal(told_interfaces(&v[0]), "eth0 90000, ?7 10000");
+	assert_string_equal(told_interfaces(&v[1]), "eth0 4000");
 	assert_int_equal(tops.v[v[0].top].sampled, 100);
 	assert_int_equal(tops.v[v[1].top].sampled, 8);
 }
@@ -162,6 +188,7 @@ static void test_forged(void **state)
 	}
 	assert_int_equal(strncmp(told(&v[0]), "192.0.2.1 ", 10), 0);
 	assert_null(strchr(told(&v[0]), ','));
+	assert_string_equal(told_interfaces(&v[0]), "eth0 40000000");
 	assert_in_range(strtoul(told(&v[0]) + 10, NULL, 10), 1000000, 2100000);
 }
 
@@ -192,10 +219,11 @@ static void test_rubbish(void **state)
 		for (size_t i = 0; i < sizeof(slots); i++)
 			((uint8_t *)slots)[i] = (uint8_t)(round & 1 ? rand() : 0xff);
 		for (unsigned i = 0; i < PST_SAMPLES; i += 3)
-			slots[i].event = (uint16_t)(PST_GUARD_DRY_BLOCKED + rand() % 8);
+			slots[i].event = (uint8_t)(PST_GUARD_DRY_BLOCKED + rand() % 8);
 		second((uint64_t)rand() << 20, round & 2 ? 0 : UINT64_MAX / 3);
 		told(&v[0]);
 		told(&v[1]);
+		told_interfaces(&v[0]);
 	}
 }
 
