@@ -205,15 +205,21 @@ struct pst_transport {
 	__u64 later_fragment;
 };
 
+/* @host: in host order; @addr is aligned. */
+PST_PARSE_FN void pst_put_addr4(__u8 *addr, __u32 host)
+{
+	__u64 words[2] = {0, pst_htobe64(0xffffULL << 32 | host)};
+
+	PST_COPY_WORD(__u64, addr, &words[0]);
+	PST_COPY_WORD(__u64, addr + 8, &words[1]);
+}
+
 PST_PARSE_FN void pst_parse_addr4(__u8 *addr, const __u8 *ip)
 {
-	__u64 word = 0;
 	__u32 low;
 
 	PST_COPY_WORD(__u32, &low, ip);
-	PST_COPY_WORD(__u64, addr, &word);
-	word = pst_htobe64(0xffffULL << 32 | pst_ntohl(low));
-	PST_COPY_WORD(__u64, addr + 8, &word);
+	pst_put_addr4(addr, pst_ntohl(low));
 }
 
 PST_PARSE_FN enum pst_parse pst_parse_ip4(const struct pst_cursor *c, __u64 off, struct pst_flow_key *key,
