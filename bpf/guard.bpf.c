@@ -94,6 +94,28 @@ static __always_inline bool guard_link_xdp(
 	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type);
 }
 
+/* IPv4 at a place that one who does not remember it has to bound. */
+static __always_inline bool guard_plain_at(
+	const struct pst_cursor *c, __u64 off, __u16 type, struct pst_plain *ret)
+{
+	if (type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return false;
+	pst_keep(off);
+	return pst_plain(c, off, ret);
+}
+
+/* What is plain needs no parser. */
+static __always_inline bool guard_is_plain(struct guard_packet *pkt, const struct pst_cursor *c)
+{
+	struct pst_plain is;
+
+	if (!guard_plain_at(c, pkt->off, pkt->type, &is))
+		return false;
+	guard_clear(pkt);
+	pst_plain_put(&is, &pkt->key, &pkt->p);
+	return true;
+}
+
 /* The packet's headers into guard_packet(); enum pst_parse. Verified once, as it is no static function. */
 __noinline int guard_parse_xdp(struct xdp_md *ctx)
 {
@@ -113,17 +135,7 @@ __noinline int guard_parse_xdp(struct xdp_md *ctx)
 static __always_inline enum pst_parse guard_headers_xdp(
 	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c)
 {
-	__u64 off = pkt->off;
-	struct pst_plain is;
-
-	if (pkt->link != PST_PARSE_OK || pkt->type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
-		return guard_parse_xdp(ctx);
-	pst_keep(off);
-	if (!pst_plain(c, off, &is))
-		return guard_parse_xdp(ctx);
-	guard_clear(pkt);
-	pst_plain_put(&is, &pkt->key, &pkt->p);
-	return PST_PARSE_OK;
+	return pkt->link == PST_PARSE_OK && guard_is_plain(pkt, c) ? PST_PARSE_OK : guard_parse_xdp(ctx);
 }
 
 /* @incoming: as policyd says, and the lists are asked. */
@@ -154,6 +166,8 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 	if (what != PST_PARSE_OK)
 		return what;
 	if (incoming && guard_lists_drop(pkt, &c, off, type))
+		return PST_PARSE_OK;
+	if (guard_is_plain(pkt, &c))
 		return PST_PARSE_OK;
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
 }
@@ -350,8 +364,14 @@ static __always_inline const struct pst_fw_head *guard_rules_begin(struct guard_
 /* The connection's state for the rules. */
 static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
 {
+	struct pst_cursor c;
 	__u32 state;
 
+	guard_cursor_xdp(ctx, &c);
+	if (guard_ct_is_open(pkt, &c)) {
+		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
+		return;
+	}
 	if (guard_ct_read_xdp(ctx) == GUARD_CT_ERROR)
 		guard_ct_quoted_xdp(ctx);
 	state = guard_ct_judge();
@@ -411,6 +431,13 @@ static __always_inline int guard_chain_xdp(
 	return XDP_PASS;
 }
 
+static __always_inline void guard_count_idle(
+	__u32 ifindex, const struct pst_plain *is, __u32 packets, __u32 bytes)
+{
+	guard_count_judged(ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, is->protocol, 0), PST_GUARD_PASS,
+		packets, bytes);
+}
+
 /*
  * With nothing switched on a packet that is plain is counted, and nothing more is made of it. It leaves the
  * scratch alone, and so also a trial in whose middle it may come.
@@ -424,10 +451,9 @@ static __always_inline bool guard_idle_xdp(
 	if (!guard_is_idle(g) || guard_trial_at(ctx->ingress_ifindex))
 		return false;
 	eth = pst_pull(c, 0, PST_ETH_BYTES);
-	if (!eth || pst_load16(eth + 12) != PST_ETH_IP || !pst_plain(c, PST_ETH_BYTES, &is))
+	if (!eth || !guard_plain_at(c, PST_ETH_BYTES, pst_load16(eth + 12), &is))
 		return false;
-	guard_count_judged(ctx->ingress_ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, is.protocol, 0),
-		PST_GUARD_PASS, 1, c->len);
+	guard_count_idle(ctx->ingress_ifindex, &is, 1, c->len);
 	return true;
 }
 
@@ -505,8 +531,14 @@ static __always_inline void guard_read_skb(struct __sk_buff *ctx, const struct g
 
 static __always_inline void guard_track_skb(struct __sk_buff *ctx, struct guard_packet *pkt)
 {
+	struct pst_cursor c = {
+		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
 	__u32 state;
 
+	if (guard_ct_is_open(pkt, &c)) {
+		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
+		return;
+	}
 	guard_read_skb(ctx, pkt);
 	state = guard_ct_judge();
 	if (guard_syn_may_be(pkt, state) && guard_syn_back_skb(ctx))
@@ -567,12 +599,33 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	return TC_ACT_UNSPEC;
 }
 
+/* As guard_idle_xdp(). */
+static __always_inline bool guard_idle_skb(struct __sk_buff *ctx)
+{
+	struct pst_cursor c = {
+		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
+	const struct pst_guard *g = guard_control();
+	struct pst_plain is;
+	__u32 off = 0;
+	__u16 type = 0;
+
+	if (!g || !guard_is_idle(g) || guard_trial_at(ctx->ifindex))
+		return false;
+	if (pst_link_skb(ctx, &c, &type, &off) != PST_PARSE_OK || !guard_plain_at(&c, off, type, &is))
+		return false;
+	guard_count_idle(ctx->ifindex, &is, ctx->gso_segs > 1 ? ctx->gso_segs : 1, ctx->len);
+	return true;
+}
+
 SEC("tc")
 int guard_tc(struct __sk_buff *ctx)
 {
 	struct guard_packet *pkt;
-	int verdict = guard_chain_skb(ctx, &pkt);
+	int verdict;
 
+	if (guard_idle_skb(ctx))
+		return TC_ACT_UNSPEC;
+	verdict = guard_chain_skb(ctx, &pkt);
 	if (pkt)
 		guard_leave(pkt);
 	return verdict;
