@@ -94,22 +94,16 @@ static __always_inline bool guard_link_xdp(
 	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type);
 }
 
-/* IPv4 at a place that one who does not remember it has to bound. */
-static __always_inline bool guard_plain_at(
-	const struct pst_cursor *c, __u64 off, __u16 type, struct pst_plain *ret)
-{
-	if (type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
-		return false;
-	pst_keep(off);
-	return pst_plain(c, off, ret);
-}
-
 /* What is plain needs no parser. */
 static __always_inline bool guard_is_plain(struct guard_packet *pkt, const struct pst_cursor *c)
 {
+	__u64 off = pkt->off;
 	struct pst_plain is;
 
-	if (!guard_plain_at(c, pkt->off, pkt->type, &is))
+	if (pkt->type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return false;
+	pst_keep(off);
+	if (!pst_plain(c, off, &is))
 		return false;
 	guard_clear(pkt);
 	pst_plain_put(&is, &pkt->key, &pkt->p);
@@ -368,7 +362,7 @@ static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_pac
 	__u32 state;
 
 	guard_cursor_xdp(ctx, &c);
-	if (guard_ct_is_open(pkt, &c)) {
+	if (guard_ct_is_open(pkt, &c, 0)) {
 		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
 		return;
 	}
@@ -431,11 +425,17 @@ static __always_inline int guard_chain_xdp(
 	return XDP_PASS;
 }
 
-static __always_inline void guard_count_idle(
-	__u32 ifindex, const struct pst_plain *is, __u32 packets, __u32 bytes)
+/* The protocol of a packet that is plain; 0: it is not. */
+static __always_inline __u8 guard_plain_protocol(const struct pst_cursor *c, __u64 off, __u16 type)
 {
-	guard_count_judged(ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, is->protocol, 0), PST_GUARD_PASS,
-		packets, bytes);
+	struct pst_plain is;
+
+	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return 0;
+	pst_keep(off);
+	if (type == PST_ETH_IPV6)
+		return pst_plain6(c, off);
+	return type == PST_ETH_IP && pst_plain(c, off, &is) ? is.protocol : 0;
 }
 
 /*
@@ -445,16 +445,18 @@ static __always_inline void guard_count_idle(
 static __always_inline bool guard_idle_xdp(
 	struct xdp_md *ctx, const struct pst_cursor *c, const struct pst_guard *g)
 {
-	struct pst_plain is;
+	__u8 protocol = 0;
 	const __u8 *eth;
 
 	if (!guard_is_idle(g) || guard_trial_at(ctx->ingress_ifindex))
 		return false;
 	eth = pst_pull(c, 0, PST_ETH_BYTES);
-	if (!eth || !guard_plain_at(c, PST_ETH_BYTES, pst_load16(eth + 12), &is))
-		return false;
-	guard_count_idle(ctx->ingress_ifindex, &is, 1, c->len);
-	return true;
+	if (eth)
+		protocol = guard_plain_protocol(c, PST_ETH_BYTES, pst_load16(eth + 12));
+	if (protocol)
+		guard_count_judged(ctx->ingress_ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, protocol, 0),
+			PST_GUARD_PASS, 1, c->len);
+	return protocol;
 }
 
 SEC("xdp")
@@ -535,7 +537,7 @@ static __always_inline void guard_track_skb(struct __sk_buff *ctx, struct guard_
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
 	__u32 state;
 
-	if (guard_ct_is_open(pkt, &c)) {
+	if (guard_ct_is_open(pkt, &c, 0)) {
 		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
 		return;
 	}
@@ -605,16 +607,18 @@ static __always_inline bool guard_idle_skb(struct __sk_buff *ctx)
 	struct pst_cursor c = {
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
 	const struct pst_guard *g = guard_control();
-	struct pst_plain is;
+	__u8 protocol = 0;
 	__u32 off = 0;
 	__u16 type = 0;
 
 	if (!g || !guard_is_idle(g) || guard_trial_at(ctx->ifindex))
 		return false;
-	if (pst_link_skb(ctx, &c, &type, &off) != PST_PARSE_OK || !guard_plain_at(&c, off, type, &is))
-		return false;
-	guard_count_idle(ctx->ifindex, &is, ctx->gso_segs > 1 ? ctx->gso_segs : 1, ctx->len);
-	return true;
+	if (pst_link_skb(ctx, &c, &type, &off) == PST_PARSE_OK)
+		protocol = guard_plain_protocol(&c, off, type);
+	if (protocol)
+		guard_count_judged(ctx->ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, protocol, 0),
+			PST_GUARD_PASS, ctx->gso_segs > 1 ? ctx->gso_segs : 1, ctx->len);
+	return protocol;
 }
 
 SEC("tc")
@@ -634,10 +638,15 @@ int guard_tc(struct __sk_buff *ctx)
 /* What the host sends: never dropped, only tracked, so that answers are known for what they are. */
 static __always_inline void guard_egress(struct __sk_buff *ctx, struct guard_packet *pkt, __u64 flags)
 {
+	struct pst_cursor c = {
+		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
+
 	pkt->flags = flags;
-	guard_read_skb(ctx, pkt);
-	pkt->ct.local = 1;
-	guard_ct_judge();
+	if (!guard_ct_is_open(pkt, &c, 1)) {
+		guard_read_skb(ctx, pkt);
+		pkt->ct.local = 1;
+		guard_ct_judge();
+	}
 	guard_ct_settle(pkt);
 }
 
