@@ -7,11 +7,13 @@
 #include "bpf/lib/common.bpf.h"
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/ct_read.bpf.h"
-#include "bpf/lib/fwacts.bpf.h"
 #include "bpf/lib/guardcount.bpf.h"
+#include "bpf/lib/guardfw.bpf.h"
+#include "bpf/lib/guardlist.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
+#include "bpf/lib/plain.bpf.h"
 #include "bpf/lib/sample.bpf.h"
 #include "bpf/lib/reject.bpf.h"
 #include "bpf/lib/scrub.bpf.h"
@@ -19,10 +21,6 @@
 #include "bpf/lib/srcrate.bpf.h"
 #include "bpf/lib/syncookie.bpf.h"
 #include "bpf/lib/trial.bpf.h"
-
-const volatile __u32 cfg_block_mask = PST_BLOCK_LINES - 1; /* lines in a half of `block_lines` - 1 */
-
-#define GUARD_TAGGED 0x10000
 
 static __always_inline void guard_begin(struct guard_packet *pkt, __u32 bytes, __u32 ifindex)
 {
@@ -40,17 +38,31 @@ static __always_inline void guard_clear(struct guard_packet *pkt)
 	__builtin_memset(&pkt->key, 0, sizeof(pkt->key) + sizeof(pkt->p));
 }
 
-/* Read once: the whole packet is judged by one generation of each table. */
-static __always_inline void guard_read_words(struct guard_packet *pkt)
+/* Steps that are on by a flag. */
+#define GUARD_JUDGES (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
+
+static __always_inline const struct pst_guard *guard_control(void)
 {
 	__u32 zero = 0;
-	struct pst_guard *g = bpf_map_lookup_elem(&guard, &zero);
 
-	pkt->fw_generation = g ? *(volatile __u64 *)&g->fw_generation : 0;
-	pkt->block_generation = g ? *(volatile __u64 *)&g->block_generation : 0;
-	pkt->flags = g ? *(volatile __u64 *)&g->flags : 0;
-	pkt->bad_flags = g ? *(volatile __u64 *)&g->bad_flags : 0;
-	pkt->sig_generation = g ? *(volatile __u64 *)&g->sig_generation : 0;
+	return bpf_map_lookup_elem(&guard, &zero);
+}
+
+/* No step is on that would have a say in a packet whose headers can be read. One line says it. */
+static __always_inline bool guard_is_idle(const struct pst_guard *g)
+{
+	return !(PST_READ(g->fw_generation) | PST_READ(g->block_generation) | PST_READ(g->bad_flags) |
+		 PST_READ(g->sig_generation) | (PST_READ(g->flags) & GUARD_JUDGES));
+}
+
+/* Read once: the whole packet is judged by one generation of each table. */
+static __always_inline void guard_read_words(struct guard_packet *pkt, const struct pst_guard *g)
+{
+	pkt->fw_generation = PST_READ(g->fw_generation);
+	pkt->block_generation = PST_READ(g->block_generation);
+	pkt->flags = PST_READ(g->flags);
+	pkt->bad_flags = PST_READ(g->bad_flags);
+	pkt->sig_generation = PST_READ(g->sig_generation);
 	pkt->listed = PST_BLOCK_NONE;
 	pkt->allowed = false;
 	pkt->dry = 0;
@@ -58,121 +70,44 @@ static __always_inline void guard_read_words(struct guard_packet *pkt)
 	pkt->acts = 0;
 }
 
-/* ---- allow and block list ---- */
-
-static __always_inline struct pst_half guard_block_half(const struct guard_packet *pkt)
-{
-	return (struct pst_half){
-		.table = &block_lines,
-		.base = pkt->block_generation & 1 ? cfg_block_mask + 1 : 0,
-		.mask = cfg_block_mask,
-	};
-}
-
-/* enum pst_block_kind of the source; what it matched in guard_packet(). */
-static __always_inline __u32 guard_block_4(struct guard_packet *pkt, __u32 addr)
-{
-	struct pst_half half = guard_block_half(pkt);
-	struct pst_block_hit hit = {};
-	__u32 kind = pst_block_match_4(&half, addr, guard_now(pkt), &hit);
-
-	pkt->hit = hit;
-	return kind;
-}
-
-__noinline int guard_block_6(__u64 hi, __u64 lo)
-{
-	struct guard_packet *pkt = guard_packet();
-	const struct pst_block_addr addr = {.hi = hi, .lo = lo};
-	struct pst_block_hit hit = {};
-	struct pst_half half;
-	int kind;
-
-	if (!pkt)
-		return PST_BLOCK_NONE;
-	half = guard_block_half(pkt);
-	kind = pst_block_match_6(&half, &addr, guard_now(pkt), &hit);
-	pkt->hit = hit;
-	return kind;
-}
-
-/* What counters and samples tell of a packet of which nothing more is read. */
-static __always_inline void guard_key_head(struct guard_packet *pkt, __u8 family, __u8 protocol)
-{
-	pkt->key.family = family;
-	pkt->key.protocol = protocol;
-}
-
-/* @ip: from the protocol on. */
-static __always_inline __u32 guard_listed_4(struct guard_packet *pkt, const __u8 *ip)
-{
-	__u32 kind = guard_block_4(pkt, bpf_ntohl(*(const __u32 *)(ip + 3)));
-
-	if (kind >= PST_BLOCK_ADDRESS) {
-		guard_key_head(pkt, AF_INET, ip[0]);
-		pst_parse_addr4(pkt->key.saddr, ip + 3);
-	}
-	return kind;
-}
-
-static __always_inline __u32 guard_listed_6(struct guard_packet *pkt, const __u8 *ip)
-{
-	__u32 kind = guard_block_6(
-		bpf_be64_to_cpu(*(const __u64 *)(ip + 2)), bpf_be64_to_cpu(*(const __u64 *)(ip + 10)));
-
-	if (kind >= PST_BLOCK_ADDRESS) {
-		guard_key_head(pkt, AF_INET6, ip[0]);
-		__builtin_memcpy(pkt->key.saddr, ip + 2, 16);
-	}
-	return kind;
-}
-
-/* enum pst_block_kind of the source: at a fixed place behind the link header, whatever else is there. */
-static __always_inline __u32 guard_listed(
-	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
-{
-	const __u8 *ip;
-
-	if (type == PST_ETH_IP) {
-		ip = pst_pull(c, off + 9, 7);
-		return ip ? guard_listed_4(pkt, ip) : PST_BLOCK_NONE;
-	}
-	if (type != PST_ETH_IPV6)
-		return PST_BLOCK_NONE;
-	ip = pst_pull(c, off + 6, 18);
-	return ip ? guard_listed_6(pkt, ip) : PST_BLOCK_NONE;
-}
-
-/*
- * Before anything else of the packet is read, so that what is blocked costs little. True: the lists drop it.
- * A dry run and a trial, which tells what the packet was, go on.
- */
-static __always_inline bool guard_lists_drop(
-	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
-{
-	if (!pkt->block_generation)
-		return false;
-	pkt->listed = guard_listed(pkt, c, off, type);
-	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & PST_GUARD_DRY_LISTS) &&
-	       !guard_is_trial(pkt);
-}
-
 /* ---- headers ---- */
 
-/* Layer 2, and what the lists say; true: they drop it. */
-static __always_inline bool guard_link_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
+static __always_inline void guard_cursor_xdp(struct xdp_md *ctx, struct pst_cursor *ret_c)
 {
-	struct pst_cursor c = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	ret_c->data = (void *)(long)ctx->data;
+	ret_c->end = (void *)(long)ctx->data_end;
+	ret_c->len = (long)ret_c->end - (long)ret_c->data;
+}
+
+/* Layer 2, and what the lists say; true: they drop it. */
+static __always_inline bool guard_link_xdp(
+	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c, const struct pst_guard *g)
+{
 	__u32 off = 0;
 	__u16 type = 0;
 
-	c.len = (long)c.end - (long)c.data;
-	guard_begin(pkt, c.len, ctx->ingress_ifindex);
-	guard_read_words(pkt);
-	pkt->link = pst_parse_eth(&c, &type, &off);
+	guard_begin(pkt, c->len, ctx->ingress_ifindex);
+	guard_read_words(pkt, g);
+	pkt->link = pst_parse_eth(c, &type, &off);
 	pkt->off = off;
 	pkt->type = type;
-	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, &c, off, type);
+	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type);
+}
+
+/* What is plain needs no parser. */
+static __always_inline bool guard_is_plain(struct guard_packet *pkt, const struct pst_cursor *c)
+{
+	__u64 off = pkt->off;
+	struct pst_plain is;
+
+	if (pkt->type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return false;
+	pst_keep(off);
+	if (!pst_plain(c, off, &is))
+		return false;
+	guard_clear(pkt);
+	pst_plain_put(&is, &pkt->key, &pkt->p);
+	return true;
 }
 
 /* The packet's headers into guard_packet(); enum pst_parse. Verified once, as it is no static function. */
@@ -190,22 +125,31 @@ __noinline int guard_parse_xdp(struct xdp_md *ctx)
 	return pst_parse_ip(&c, pkt->off, pkt->type, &pkt->key, &pkt->p);
 }
 
+/* A packet that is plain without a call. */
+static __always_inline enum pst_parse guard_headers_xdp(
+	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c)
+{
+	return pkt->link == PST_PARSE_OK && guard_is_plain(pkt, c) ? PST_PARSE_OK : guard_parse_xdp(ctx);
+}
+
 /* @incoming: as policyd says, and the lists are asked. */
 __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 {
 	struct pst_cursor c = {
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
+	const struct pst_guard *g = guard_control();
 	struct guard_packet *pkt = guard_packet();
 	enum pst_parse what;
 	__u32 off = 0;
 	__u16 type = 0;
 
-	if (!pkt)
+	if (!pkt || !g)
 		return PST_PARSE_SHORT;
 	guard_begin(pkt, ctx->len, ctx->ifindex);
 	guard_clear(pkt);
-	if (incoming)
-		guard_read_words(pkt);
+	if (incoming) {
+		guard_read_words(pkt, g);
+	}
 	if (ctx->gso_segs > 1)
 		pkt->packets = ctx->gso_segs;
 	if (ctx->vlan_present)
@@ -217,202 +161,9 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 		return what;
 	if (incoming && guard_lists_drop(pkt, &c, off, type))
 		return PST_PARSE_OK;
+	if (guard_is_plain(pkt, &c))
+		return PST_PARSE_OK;
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
-}
-
-/* What rules see beside the parser's key: the outer tag and the traffic class. */
-static __always_inline void guard_fill_head(struct guard_packet *pkt, const struct pst_cursor *c)
-{
-	const __u8 *tag = pst_pull(c, 0, 18), *ip;
-	__u64 off = pkt->off;
-
-	if (!pkt->tag && tag && off > PST_ETH_BYTES)
-		pkt->tag = GUARD_TAGGED | pst_be16(tag + 14);
-	pkt->fw.root[PST_FW_VLAN] = !pkt->tag;
-	pkt->fw.key[PST_FW_VLAN] = pkt->tag & 0xfff;
-	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
-		return;
-	pst_keep(off);
-	ip = pst_pull(c, off, 2);
-	if (ip)
-		pkt->fw.key[PST_FW_DSCP] =
-			(pkt->key.family == AF_INET6 ? pst_be16(ip) >> 6 : pst_be16(ip) >> 2) & 63;
-}
-
-static __always_inline void guard_fill_key(struct guard_packet *pkt)
-{
-	bool is_ip6 = pkt->key.family == AF_INET6, whole = !pkt->p.later_fragment;
-	bool icmp = whole && (pkt->key.protocol == IPPROTO_ICMP || pkt->key.protocol == IPPROTO_ICMPV6);
-	bool ports = whole && guard_has_ports(pkt->key.protocol);
-	struct pst_fw_packet *fw = &pkt->fw;
-
-	__builtin_memcpy(fw->addr[0], pkt->key.saddr, 16);
-	__builtin_memcpy(fw->addr[1], pkt->key.daddr, 16);
-	fw->root[PST_FW_SADDR] = fw->root[PST_FW_DADDR] = is_ip6;
-	fw->root[PST_FW_SPORT] = fw->root[PST_FW_DPORT] = !ports;
-	fw->key[PST_FW_SPORT] = pkt->key.sport;
-	fw->key[PST_FW_DPORT] = pkt->key.dport;
-	fw->key[PST_FW_PROTO] = pkt->key.protocol | (is_ip6 ? PST_FW_PROTO_6 : 0);
-	fw->root[PST_FW_L4] = icmp ? 1 : whole && pkt->key.protocol == IPPROTO_TCP ? 0 : 2;
-	fw->key[PST_FW_L4] = icmp ? pkt->key.sport << 8 | pkt->key.dport : pkt->p.tcp_flags;
-	fw->key[PST_FW_STATE] = PST_CT_UNTRACKED;
-}
-
-/* struct pst_fw_packet, after guard_parse_xdp(). */
-__noinline int guard_fill_xdp(struct xdp_md *ctx)
-{
-	struct pst_cursor c = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
-	struct guard_packet *pkt = guard_packet();
-
-	if (!pkt)
-		return 0;
-	c.len = (long)c.end - (long)c.data;
-	guard_fill_key(pkt);
-	guard_fill_head(pkt, &c);
-	return 0;
-}
-
-/* struct pst_fw_packet, after guard_parse_skb(). */
-__noinline int guard_fill_skb(struct __sk_buff *ctx)
-{
-	struct pst_cursor c = {
-		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
-	struct guard_packet *pkt = guard_packet();
-
-	if (!pkt)
-		return 0;
-	guard_fill_key(pkt);
-	guard_fill_head(pkt, &c);
-	return 0;
-}
-
-/* ---- firewall: the parts of the search, each verified once ---- */
-
-__noinline int guard_fw_classes(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct pst_half half;
-
-	if (pkt && guard_fw_half(pkt, &half))
-		pst_fw_classes(&half, (const struct pst_fw_head *)half.lines, &pkt->fw, &pkt->search);
-	return 0;
-}
-
-/* A rule on the way that decides nothing. */
-static __always_inline void guard_fw_pass(const struct pst_fw_entry *entry, void *arg)
-{
-	struct guard_packet *pkt = arg;
-
-	guard_count_rule(entry->counter, pkt);
-	fwacts_of(pkt, entry);
-	if (guard_is_trial(pkt))
-		guard_trial_passed(pkt->passed, entry->id);
-	pkt->passed++;
-}
-
-__noinline int guard_fw_step(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct pst_half half;
-
-	if (!pkt || !guard_fw_half(pkt, &half))
-		return true;
-	return pst_fw_step(
-		&half, (const struct pst_fw_head *)half.lines, &pkt->fw, &pkt->search, guard_fw_pass, pkt);
-}
-
-/*
- * What a verdict comes to in the cache: the action, and the counter above it. Rules on the way that only
- * count, and what a rule does beside its verdict, are not in it: such packets are searched for each time.
- */
-#define GUARD_VERDICT_COUNTER 16
-#define GUARD_VERDICT_NONE    0xffff0000u /* the policy */
-
-static __always_inline __u32 guard_fw_search(struct guard_packet *pkt)
-{
-	int i;
-
-	pkt->passed = 0;
-	guard_fw_classes();
-	for (i = 0; i < PST_FW_STEPS; i++)
-		if (guard_fw_step())
-			break;
-	if (pkt->search.rule == PST_FW_NO_RULE)
-		return GUARD_VERDICT_NONE;
-	fwacts_of(pkt, &pkt->search.entry);
-	return pkt->search.entry.counter << GUARD_VERDICT_COUNTER | (pkt->search.entry.action & 0xffff);
-}
-
-/* The verdict by search into guard_packet(), and into the cache if it may be kept. */
-__noinline int guard_fw_miss(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	struct fwcache_place place;
-	__u32 verdict, generation;
-
-	if (!pkt)
-		return 0;
-	verdict = guard_fw_search(pkt);
-	pkt->verdict = verdict;
-	if (pkt->passed || pkt->fw.root[PST_FW_SADDR] || (verdict & (PST_FW_LOG | PST_FW_MARK)))
-		return 0;
-	if (guard_is_trial(pkt))
-		return 0;
-	generation = pkt->fw_generation;
-	if (fwcache_place(pkt->cache_key, &place))
-		fwcache_put(&place, pkt->cache_key, generation, verdict, pkt->misses++);
-	return 0;
-}
-
-/* enum pst_guard_reason */
-static __always_inline __u32 guard_fw_reason(struct guard_packet *pkt, __u32 verdict, __u32 policy)
-{
-	if (verdict == GUARD_VERDICT_NONE)
-		return policy == PST_FW_ACCEPT ? PST_GUARD_FW_POLICY : PST_GUARD_FW_NO_MATCH;
-	guard_count_rule(verdict >> GUARD_VERDICT_COUNTER, pkt);
-	switch (verdict & 0xff) {
-	case PST_FW_ACCEPT:
-		return PST_GUARD_FW_ACCEPT;
-	case PST_FW_STEP:
-		return PST_GUARD_FW_STEP;
-	case PST_FW_REJECT:
-		pkt->verdict = verdict; /* how it is answered */
-		return PST_GUARD_FW_REJECT;
-	default:
-		return PST_GUARD_FW_DROP;
-	}
-}
-
-/* The rule behind a verdict that was kept is looked for, to name it; what was kept stays what counts. */
-static __always_inline void guard_trial_cached(struct guard_packet *pkt, __u32 verdict)
-{
-	guard_fw_miss();
-	pkt->cached = true;
-	pkt->verdict = verdict;
-}
-
-__noinline int guard_firewall(void)
-{
-	struct guard_packet *pkt = guard_packet();
-	const struct pst_fw_head *head;
-	struct fwcache_place place;
-	struct pst_half half;
-	__u32 verdict;
-
-	if (!pkt || !guard_fw_half(pkt, &half))
-		return PST_GUARD_OFF;
-	head = (const struct pst_fw_head *)half.lines;
-	if (!pkt->fw.root[PST_FW_SADDR]) {
-		fwcache_key(&pkt->fw, head->used, pkt->cache_key);
-		if (fwcache_place(pkt->cache_key, &place) &&
-			fwcache_find(&place, pkt->cache_key, pkt->fw_generation, &verdict)) {
-			if (guard_is_trial(pkt))
-				guard_trial_cached(pkt, verdict);
-			return guard_fw_reason(pkt, verdict, head->policy);
-		}
-	}
-	guard_fw_miss();
-	return guard_fw_reason(pkt, pkt->verdict, head->policy);
 }
 
 /* ---- the chain ---- */
@@ -462,9 +213,6 @@ static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst
 		return PST_GUARD_BAD_FLAGS;
 	return GUARD_GO_ON;
 }
-
-/* Steps that are on by a flag. */
-#define GUARD_JUDGES (PST_GUARD_LIMITS | PST_GUARD_BY_PROTOCOL | PST_GUARD_SYN | PST_GUARD_OFFENDERS)
 
 /* The limits, then on to the rules if there are any; enum pst_guard_reason or GUARD_TO_RULES. */
 static __always_inline __u32 guard_by_source(struct guard_packet *pkt)
@@ -596,11 +344,28 @@ static __always_inline bool guard_is_tracked(const struct guard_packet *pkt, __u
 	       (reason == GUARD_TO_RULES || (reason == PST_GUARD_PASSED && guard_offend_asks(pkt)));
 }
 
+/* The rules in force, if they are to decide. */
+static __always_inline const struct pst_fw_head *guard_rules_begin(struct guard_packet *pkt, __u32 reason)
+{
+	struct pst_half half;
+
+	if (reason != GUARD_TO_RULES || !guard_fw_half(pkt, &half))
+		return NULL;
+	pkt->fw.key[PST_FW_STATE] = PST_CT_UNTRACKED;
+	return (const struct pst_fw_head *)half.lines;
+}
+
 /* The connection's state for the rules. */
 static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
 {
+	struct pst_cursor c;
 	__u32 state;
 
+	guard_cursor_xdp(ctx, &c);
+	if (guard_ct_is_open(pkt, &c, 0)) {
+		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
+		return;
+	}
 	if (guard_ct_read_xdp(ctx) == GUARD_CT_ERROR)
 		guard_ct_quoted_xdp(ctx);
 	state = guard_ct_judge();
@@ -612,16 +377,29 @@ static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_pac
 /* Tracked if anything asks for it, and by the rules if there are any in force. */
 static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_packet *pkt, __u32 reason)
 {
-	if (reason == GUARD_TO_RULES)
+	const struct pst_fw_head *head = guard_rules_begin(pkt, reason);
+	__u32 verdict;
+
+	if (head && guard_fw_asks_head(pkt, head))
 		guard_fill_xdp(ctx);
 	if (guard_is_tracked(pkt, reason))
 		guard_track_xdp(ctx, pkt);
-	return reason == GUARD_TO_RULES ? guard_firewall() : reason;
+	if (!head)
+		return reason == GUARD_TO_RULES ? PST_GUARD_OFF : reason;
+	if (!guard_fw_kept(pkt, head, &verdict)) {
+		guard_fill_xdp(ctx);
+		guard_fw_miss();
+		verdict = pkt->verdict;
+	} else if (guard_is_trial(pkt)) {
+		guard_trial_kept(pkt, verdict);
+	}
+	return guard_fw_reason(pkt, verdict, head->policy);
 }
 
-static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
+static __always_inline int guard_chain_xdp(
+	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c)
 {
-	__u32 reason = guard_before_rules_xdp(ctx, pkt, guard_parse_xdp(ctx));
+	__u32 reason = guard_before_rules_xdp(ctx, pkt, guard_headers_xdp(ctx, pkt, c));
 	bool tracked, dropped;
 
 	if (guard_offends(pkt, reason))
@@ -647,19 +425,62 @@ static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_pack
 	return XDP_PASS;
 }
 
+/* The protocol of a packet that is plain; 0: it is not. */
+static __always_inline __u8 guard_plain_protocol(const struct pst_cursor *c, __u64 off, __u16 type)
+{
+	struct pst_plain is;
+
+	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return 0;
+	pst_keep(off);
+	if (type == PST_ETH_IPV6)
+		return pst_plain6(c, off);
+	return type == PST_ETH_IP && pst_plain(c, off, &is) ? is.protocol : 0;
+}
+
+/*
+ * With nothing switched on a packet that is plain is counted, and nothing more is made of it. It leaves the
+ * scratch alone, and so also a trial in whose middle it may come.
+ */
+static __always_inline bool guard_idle_xdp(
+	struct xdp_md *ctx, const struct pst_cursor *c, const struct pst_guard *g)
+{
+	__u8 protocol = 0;
+	const __u8 *eth;
+
+	if (!guard_is_idle(g) || guard_trial_at(ctx->ingress_ifindex))
+		return false;
+	eth = pst_pull(c, 0, PST_ETH_BYTES);
+	if (eth)
+		protocol = guard_plain_protocol(c, PST_ETH_BYTES, pst_load16(eth + 12));
+	if (protocol)
+		guard_count_judged(ctx->ingress_ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, protocol, 0),
+			PST_GUARD_PASS, 1, c->len);
+	return protocol;
+}
+
 SEC("xdp")
 int guard_xdp(struct xdp_md *ctx)
 {
-	struct guard_packet *pkt = guard_packet();
+	const struct pst_guard *g = guard_control();
 	int verdict = XDP_DROP;
+	struct guard_packet *pkt;
+	struct pst_cursor c;
 
+	guard_cursor_xdp(ctx, &c);
+	if (!g || guard_idle_xdp(ctx, &c, g))
+		return XDP_PASS;
+	pkt = guard_packet();
 	if (!pkt)
 		return XDP_PASS;
-	if (guard_link_xdp(ctx, pkt)) {
+	if (guard_link_xdp(ctx, pkt, &c, g)) {
 		guard_sample(pkt, PST_GUARD_DRY_BLOCKED);
 		guard_count_in(pkt, PST_GUARD_BLOCKED, true, PST_GUARD_DROP);
 	} else {
-		verdict = guard_chain_xdp(ctx, pkt);
+		pst_hide(pkt);
+		pst_hide(ctx);
+		guard_cursor_xdp(ctx, &c);
+		verdict = guard_chain_xdp(ctx, pkt, &c);
 	}
 	guard_leave(pkt);
 	return verdict;
@@ -712,8 +533,14 @@ static __always_inline void guard_read_skb(struct __sk_buff *ctx, const struct g
 
 static __always_inline void guard_track_skb(struct __sk_buff *ctx, struct guard_packet *pkt)
 {
+	struct pst_cursor c = {
+		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
 	__u32 state;
 
+	if (guard_ct_is_open(pkt, &c, 0)) {
+		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
+		return;
+	}
 	guard_read_skb(ctx, pkt);
 	state = guard_ct_judge();
 	if (guard_syn_may_be(pkt, state) && guard_syn_back_skb(ctx))
@@ -723,11 +550,23 @@ static __always_inline void guard_track_skb(struct __sk_buff *ctx, struct guard_
 
 static __always_inline __u32 guard_rules_skb(struct __sk_buff *ctx, struct guard_packet *pkt, __u32 reason)
 {
-	if (reason == GUARD_TO_RULES)
+	const struct pst_fw_head *head = guard_rules_begin(pkt, reason);
+	__u32 verdict;
+
+	if (head && guard_fw_asks_head(pkt, head))
 		guard_fill_skb(ctx);
 	if (guard_is_tracked(pkt, reason))
 		guard_track_skb(ctx, pkt);
-	return reason == GUARD_TO_RULES ? guard_firewall() : reason;
+	if (!head)
+		return reason == GUARD_TO_RULES ? PST_GUARD_OFF : reason;
+	if (!guard_fw_kept(pkt, head, &verdict)) {
+		guard_fill_skb(ctx);
+		guard_fw_miss();
+		verdict = pkt->verdict;
+	} else if (guard_is_trial(pkt)) {
+		guard_trial_kept(pkt, verdict);
+	}
+	return guard_fw_reason(pkt, verdict, head->policy);
 }
 
 static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_packet **ret_pkt)
@@ -762,12 +601,35 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	return TC_ACT_UNSPEC;
 }
 
+/* As guard_idle_xdp(). */
+static __always_inline bool guard_idle_skb(struct __sk_buff *ctx)
+{
+	struct pst_cursor c = {
+		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
+	const struct pst_guard *g = guard_control();
+	__u8 protocol = 0;
+	__u32 off = 0;
+	__u16 type = 0;
+
+	if (!g || !guard_is_idle(g) || guard_trial_at(ctx->ifindex))
+		return false;
+	if (pst_link_skb(ctx, &c, &type, &off) == PST_PARSE_OK)
+		protocol = guard_plain_protocol(&c, off, type);
+	if (protocol)
+		guard_count_judged(ctx->ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, protocol, 0),
+			PST_GUARD_PASS, ctx->gso_segs > 1 ? ctx->gso_segs : 1, ctx->len);
+	return protocol;
+}
+
 SEC("tc")
 int guard_tc(struct __sk_buff *ctx)
 {
 	struct guard_packet *pkt;
-	int verdict = guard_chain_skb(ctx, &pkt);
+	int verdict;
 
+	if (guard_idle_skb(ctx))
+		return TC_ACT_UNSPEC;
+	verdict = guard_chain_skb(ctx, &pkt);
 	if (pkt)
 		guard_leave(pkt);
 	return verdict;
@@ -776,10 +638,15 @@ int guard_tc(struct __sk_buff *ctx)
 /* What the host sends: never dropped, only tracked, so that answers are known for what they are. */
 static __always_inline void guard_egress(struct __sk_buff *ctx, struct guard_packet *pkt, __u64 flags)
 {
+	struct pst_cursor c = {
+		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
+
 	pkt->flags = flags;
-	guard_read_skb(ctx, pkt);
-	pkt->ct.local = 1;
-	guard_ct_judge();
+	if (!guard_ct_is_open(pkt, &c, 1)) {
+		guard_read_skb(ctx, pkt);
+		pkt->ct.local = 1;
+		guard_ct_judge();
+	}
 	guard_ct_settle(pkt);
 }
 

@@ -5,13 +5,9 @@
 #define PST_CT_READ_BPF_H
 
 #include "bpf/lib/ct_track.bpf.h"
+#include "bpf/lib/plain.bpf.h"
 
 #define CT_OFF_MAX (PST_HEADERS_MAX + PST_ETH_BYTES + 4 * PST_VLAN_TAGS + 8)
-
-static __always_inline __u32 ct_be32(const __u8 *b)
-{
-	return (__u32)pst_be16(b) << 16 | pst_be16(b + 2);
-}
 
 /*
  * Echo and its like: the asking side's port is the id, the other side's is not, so that two hosts that ask
@@ -51,8 +47,8 @@ static __always_inline void ct_read_tcp(struct guard_packet *pkt, const __u8 *h)
 	__u32 l3_len = pkt->p.l3_len ? pkt->p.l3_len : pkt->bytes - pkt->off;
 
 	pkt->ct.kind = GUARD_CT_TCP;
-	pkt->ct.seq = ct_be32(h + 4);
-	pkt->ct.ack = ct_be32(h + 8);
+	pkt->ct.seq = pst_load32(h + 4);
+	pkt->ct.ack = pst_load32(h + 8);
 	pkt->ct.next = pkt->ct.seq + l3_len - pkt->p.hdr_len + !!(pkt->p.tcp_flags & TCP_SYN) +
 		       !!(pkt->p.tcp_flags & TCP_FIN);
 	ct_key(&pkt->key, pkt->key.sport, pkt->key.dport, &pkt->ct.flow);
@@ -87,6 +83,29 @@ static __always_inline void ct_read(struct guard_packet *pkt, const struct pst_c
 		pkt->ct.kind = GUARD_CT_OTHER;
 		ct_key(&pkt->key, ports ? pkt->key.sport : 0, ports ? pkt->key.dport : 0, &pkt->ct.flow);
 	}
+}
+
+/*
+ * What nearly all packets are where connections are tracked: a segment over IPv4, of one that is open. Read
+ * and judged without a call. False: it is something else, and still to be read.
+ */
+static __always_inline bool guard_ct_is_open(struct guard_packet *pkt, const struct pst_cursor *c, bool local)
+{
+	__u64 at = pkt->off + pkt->p.l4_off;
+	const __u8 *h;
+
+	if (pkt->key.family != AF_INET || pkt->key.protocol != IPPROTO_TCP || pkt->p.later_fragment ||
+		at > CT_OFF_MAX)
+		return false;
+	pst_keep(at);
+	h = pst_pull(c, at, 20);
+	if (!h || !ct_flags_may_be_open(pkt->p.tcp_flags))
+		return false;
+	pkt->ct.local = local;
+	pkt->ct.pending = 0;
+	ct_read_tcp(pkt, h);
+	guard_now(pkt);
+	return ct_judge_open(pkt) == PST_CT_ESTABLISHED;
 }
 
 /* The quoted packet's transport header, of which eight bytes are there (RFC 792), or its start. */

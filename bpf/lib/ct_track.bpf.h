@@ -68,6 +68,11 @@ static __always_inline bool ct_flags_valid(__u32 flags)
 	return CT_FLAGS_VALID >> (flags & CT_FLAGS_SEEN) & 1;
 }
 
+static __always_inline bool ct_flags_may_be_open(__u32 flags)
+{
+	return ct_flags_valid(flags) && (flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+}
+
 /* Constant indices on the two ways: the halves are in registers. */
 static __always_inline __u64 ct_own(const struct ct_hit *hit, __u32 dir)
 {
@@ -198,14 +203,20 @@ static __always_inline __u32 ct_open_state(struct guard_packet *pkt, const struc
 }
 
 /* enum pst_ct_state, perhaps with GUARD_CT_CLOSING, or GUARD_CT_UNKNOWN */
+static __always_inline __u32 ct_judge_open(struct guard_packet *pkt)
+{
+	struct ct_hit hit;
+
+	if (!ct_find(CT_CONFIRMED, &pkt->ct.flow, pkt->now, &hit))
+		return GUARD_CT_UNKNOWN;
+	return ct_open_state(pkt, &hit) | (ct_is_closing(&hit) ? GUARD_CT_CLOSING : 0);
+}
+
 __noinline int guard_ct_open(void)
 {
 	struct guard_packet *pkt = guard_packet();
-	struct ct_hit hit;
 
-	if (!pkt || !ct_find(CT_CONFIRMED, &pkt->ct.flow, pkt->now, &hit))
-		return GUARD_CT_UNKNOWN;
-	return ct_open_state(pkt, &hit) | (ct_is_closing(&hit) ? GUARD_CT_CLOSING : 0);
+	return pkt ? ct_judge_open(pkt) : GUARD_CT_UNKNOWN;
 }
 
 /* ---- TCP that has only begun ---- */

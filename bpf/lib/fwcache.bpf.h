@@ -42,29 +42,6 @@ struct {
 
 const volatile __u32 cfg_fwcache_mask = FWCACHE_SETS - 1; /* sets - 1 */
 
-#define FWCACHE_USES(used, dim) ((used)&1u << (dim))
-
-/* Only for packets whose addresses are IPv4; @used: the dimensions that rules look at. */
-static __always_inline void fwcache_key(const struct pst_fw_packet *p, __u32 used, __u64 key[FWCACHE_WORDS])
-{
-	__u32 saddr = *(const __u32 *)&p->addr[0][12], daddr = *(const __u32 *)&p->addr[1][12];
-	bool ports = FWCACHE_USES(used, PST_FW_SPORT) || FWCACHE_USES(used, PST_FW_DPORT);
-	__u64 l4 = (__u64)p->key[PST_FW_L4] << 48 | (__u64)p->root[PST_FW_L4] << 46;
-
-	key[0] = (__u64)(FWCACHE_USES(used, PST_FW_SADDR) ? saddr : 0) << 32;
-	key[0] |= FWCACHE_USES(used, PST_FW_DADDR) ? daddr : 0;
-	key[1] = FWCACHE_USES(used, PST_FW_L4) ? l4 : 0;
-	key[1] |= FWCACHE_USES(used, PST_FW_PROTO) ? (__u64)p->key[PST_FW_PROTO] << 33 : 0;
-	key[1] |= ports ? (__u64)p->root[PST_FW_SPORT] << 32 : 0;
-	key[1] |= FWCACHE_USES(used, PST_FW_SPORT) ? (__u64)p->key[PST_FW_SPORT] << 16 : 0;
-	key[1] |= FWCACHE_USES(used, PST_FW_DPORT) ? p->key[PST_FW_DPORT] : 0;
-	key[2] = FWCACHE_USES(used, PST_FW_IFACE) ? (__u64)p->ifindex << 32 : 0;
-	key[2] |=
-		FWCACHE_USES(used, PST_FW_VLAN) ? (__u64)p->root[PST_FW_VLAN] << 28 | p->key[PST_FW_VLAN] : 0;
-	key[2] |= FWCACHE_USES(used, PST_FW_DSCP) ? (__u64)p->key[PST_FW_DSCP] << 16 : 0;
-	key[2] |= FWCACHE_USES(used, PST_FW_STATE) ? (__u64)p->key[PST_FW_STATE] << 24 : 0;
-}
-
 /* A keyed hash (see pst_slots_place()): nobody can aim at one set. */
 static __always_inline __u64 fwcache_hash(const __u64 key[FWCACHE_WORDS])
 {

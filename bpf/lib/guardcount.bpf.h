@@ -85,21 +85,34 @@ static __always_inline void guard_count_iface(
 		guard_count_elsewhere(ifindex, cell, packets, bytes);
 }
 
-/* A packet that came in and was judged; @read: its headers mean something. */
+/* A packet that came in and was judged; @protocol: enum pst_guard_protocol. */
+static __always_inline void guard_count_judged(
+	__u32 ifindex, __u32 reason, __u32 protocol, __u32 verdict, __u32 packets, __u32 bytes)
+{
+	struct pst_guard_counts *counts = guard_counts_here();
+	__u64 i = reason;
+
+	if (!counts)
+		return;
+	pst_keep(i);
+	if (i < PST_GUARD_REASONS_ROOM) {
+		counts->reason[i].packets += packets;
+		counts->reason[i].bytes += bytes;
+	}
+	guard_count_iface(counts, ifindex, PST_GUARD_CELL(PST_DIR_IN, protocol, verdict), packets, bytes);
+}
+
+/* @read: its headers mean something. */
 static __always_inline void guard_count_in(
 	const struct guard_packet *pkt, __u32 reason, bool read, __u32 verdict)
 {
-	struct pst_guard_counts *counts = guard_counts_here();
 	__u32 protocol = PST_GUARD_OTHER;
 
-	if (!counts || guard_is_trial(pkt))
+	if (guard_is_trial(pkt))
 		return;
-	if (reason < PST_GUARD_REASONS_ROOM)
-		guard_add(&counts->reason[reason], pkt);
 	if (read)
 		protocol = guard_protocol(pkt->key.family, pkt->key.protocol, pkt->type);
-	guard_count_iface(counts, pkt->fw.ifindex, PST_GUARD_CELL(PST_DIR_IN, protocol, verdict),
-		pkt->packets, pkt->bytes);
+	guard_count_judged(pkt->fw.ifindex, reason, protocol, verdict, pkt->packets, pkt->bytes);
 }
 
 static __always_inline void guard_count_out(struct __sk_buff *ctx, __u32 protocol)

@@ -15,14 +15,19 @@
 
 #ifdef __bpf__
 #include <bpf/bpf_endian.h>
-#define pst_ntohs(x) bpf_ntohs(x)
-#define PST_PARSE_FN static __always_inline
-#define PST_UNROLL   _Pragma("unroll")
+#define pst_ntohs(x)   bpf_ntohs(x)
+#define pst_ntohl(x)   bpf_ntohl(x)
+#define pst_htobe64(x) bpf_cpu_to_be64(x)
+#define PST_PARSE_FN   static __always_inline
+#define PST_UNROLL     _Pragma("unroll")
 #else
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
-#define pst_ntohs(x) ntohs(x)
-#define PST_PARSE_FN static inline
+#define pst_ntohs(x)   ntohs(x)
+#define pst_ntohl(x)   ntohl(x)
+#define pst_htobe64(x) htobe64(x)
+#define PST_PARSE_FN   static inline
 #define PST_UNROLL
 #endif
 
@@ -98,6 +103,22 @@ PST_PARSE_FN void *pst_pull(const struct pst_cursor *c, __u64 off, __u32 n)
 #define pst_launder(value, noise) ((void)(value))
 #define pst_keep(value)           ((void)(value))
 #endif
+
+/*
+ * An address of any alignment to a place that is aligned. The compiler would copy it byte by byte, and who
+ * then reads it as words waits until all the bytes are written.
+ */
+#ifdef __bpf__
+#define PST_COPY_WORD(type, to, from) (*(type *)(to) = *(const type *)(from))
+#else
+#define PST_COPY_WORD(type, to, from) __builtin_memcpy(to, from, sizeof(type))
+#endif
+
+PST_PARSE_FN void pst_copy_addr6(__u8 *to, const __u8 *from)
+{
+	PST_COPY_WORD(__u64, to, from);
+	PST_COPY_WORD(__u64, to + 8, from + 8);
+}
 
 /* Network order to host order from two bytes of any alignment. */
 PST_PARSE_FN __u16 pst_be16(const __u8 *b)
@@ -184,12 +205,21 @@ struct pst_transport {
 	__u64 later_fragment;
 };
 
+/* @host: in host order; @addr is aligned. */
+PST_PARSE_FN void pst_put_addr4(__u8 *addr, __u32 host)
+{
+	__u64 words[2] = {0, pst_htobe64(0xffffULL << 32 | host)};
+
+	PST_COPY_WORD(__u64, addr, &words[0]);
+	PST_COPY_WORD(__u64, addr + 8, &words[1]);
+}
+
 PST_PARSE_FN void pst_parse_addr4(__u8 *addr, const __u8 *ip)
 {
-	__builtin_memset(addr, 0, 10);
-	addr[10] = 0xff;
-	addr[11] = 0xff;
-	__builtin_memcpy(addr + 12, ip, 4);
+	__u32 low;
+
+	PST_COPY_WORD(__u32, &low, ip);
+	pst_put_addr4(addr, pst_ntohl(low));
 }
 
 PST_PARSE_FN enum pst_parse pst_parse_ip4(const struct pst_cursor *c, __u64 off, struct pst_flow_key *key,
@@ -256,8 +286,8 @@ PST_PARSE_FN enum pst_parse pst_parse_ip6(const struct pst_cursor *c, __u64 off,
 	if (p->l3_len)
 		p->l3_len += 40;
 	key->family = AF_INET6;
-	__builtin_memcpy(key->saddr, h + 8, 16);
-	__builtin_memcpy(key->daddr, h + 24, 16);
+	pst_copy_addr6(key->saddr, h + 8);
+	pst_copy_addr6(key->daddr, h + 24);
 	t->off = off + 40;
 	t->protocol = h[6];
 	t->later_fragment = 0;

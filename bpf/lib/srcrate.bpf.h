@@ -190,7 +190,7 @@ static_assert(__builtin_offsetof(struct pst_guard_limits, cost_ns) ==
 	"the limits begin with their rates");
 
 /* Of all protocols together. What is dropped takes nothing of its source's share. */
-__noinline int guard_over_limit(void)
+static __always_inline int guard_over_limit(void)
 {
 	struct guard_packet *pkt = guard_packet();
 	const struct pst_rates *rates;

@@ -42,18 +42,26 @@ static __always_inline void guard_trial_clear(struct guard_packet *pkt)
 	pkt->sig = PST_SIGS;
 }
 
-/* At the start of each packet, before anything else of it is written. The interface it is to be judged by. */
-static __always_inline __u32 guard_trial_begin(struct guard_packet *pkt, __u32 ifindex)
+/* NULL: a packet that comes in there is no trial. */
+static __always_inline struct pst_guard_why *guard_trial_at(__u32 ifindex)
 {
 	struct pst_guard_why *why;
 
-	if (__builtin_expect(ifindex == PST_GUARD_WHY_IFINDEX, 0)) {
-		why = guard_why_entry();
-		if (why && PST_READ(why->armed)) {
-			PST_WRITE(pkt->trial, GUARD_TRIAL);
-			guard_trial_clear(pkt);
-			return why->ifindex;
-		}
+	if (__builtin_expect(ifindex != PST_GUARD_WHY_IFINDEX, 1))
+		return NULL;
+	why = guard_why_entry();
+	return why && PST_READ(why->armed) ? why : NULL;
+}
+
+/* At the start of each packet, before anything else of it is written. The interface it is to be judged by. */
+static __always_inline __u32 guard_trial_begin(struct guard_packet *pkt, __u32 ifindex)
+{
+	struct pst_guard_why *why = guard_trial_at(ifindex);
+
+	if (why) {
+		PST_WRITE(pkt->trial, GUARD_TRIAL);
+		guard_trial_clear(pkt);
+		return why->ifindex;
 	}
 	if (__builtin_expect(PST_READ(pkt->trial), 0))
 		PST_WRITE(pkt->trial, GUARD_INTERRUPTS);

@@ -62,15 +62,13 @@ static void arm(bool armed, struct pst_guard_why *why)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.guard_why), &zero, why, BPF_ANY), 0);
 }
 
-/* What becomes of it in a trial, after which every table is as it was. */
-static int trial(const struct packet *p, struct pst_guard_why *ret_why)
+/* What becomes of it in a trial. */
+static int judged(const struct packet *p, struct pst_guard_why *ret_why)
 {
 	const uint32_t zero = 0;
 	struct pst_guard_why off;
 	int action = -1;
 
-	for (size_t i = 0; i < TABLES; i++)
-		memcpy(regions[i].before, regions[i].now, regions[i].bytes);
 	for (int tries = 0; tries < TRIES; tries++) {
 		arm(true, ret_why);
 		action = run(p->bytes, p->len);
@@ -79,10 +77,21 @@ static int trial(const struct packet *p, struct pst_guard_why *ret_why)
 			break;
 	}
 	arm(false, &off);
+	assert_int_equal(ret_why->state, PST_GUARD_WHY_DONE);
+	return action;
+}
+
+/* After which every table is as it was. */
+static int trial(const struct packet *p, struct pst_guard_why *ret_why)
+{
+	int action;
+
+	for (size_t i = 0; i < TABLES; i++)
+		memcpy(regions[i].before, regions[i].now, regions[i].bytes);
+	action = judged(p, ret_why);
 	for (size_t i = 0; i < TABLES; i++)
 		if (memcmp(regions[i].before, regions[i].now, regions[i].bytes))
 			fail_msg("a trial changed %s", tables[i]);
-	assert_int_equal(ret_why->state, PST_GUARD_WHY_DONE);
 	return action;
 }
 
@@ -146,6 +155,40 @@ static void every_kind_of_packet(void **state)
 			same(&p);
 		}
 	}
+}
+
+/* A trial reads all of a packet; of a real one that is plain nothing is, with nothing on. Cut anywhere. */
+static void nothing_on(void **state)
+{
+	static const uint64_t flags[] = {
+		0, PST_GUARD_DROP_TRUNCATED | PST_GUARD_DROP_MALFORMED, PST_GUARD_CT | PST_GUARD_DRY_LISTS};
+	unsigned off = 0, other = 0;
+
+	(void)state;
+	all_off();
+	for (size_t i = 0; i < PST_ARRAY_SIZE(flags) * PACKETS; i++) {
+		struct pst_guard_why why;
+		struct pst_guard_count before;
+		struct packet p;
+		int action;
+
+		control->flags = flags[i / PACKETS];
+		packets[i % PACKETS].make(&p);
+		same(&p);
+		for (size_t len = p.l3 + (p.key.family == AF_INET ? 21 : 41); len <= p.len; len++) {
+			struct packet cut = p;
+
+			cut.len = len;
+			action = judged(&cut, &why);
+			before = reason(why.reason);
+			assert_int_equal(run(cut.bytes, cut.len), action);
+			assert_int_equal(reason(why.reason).packets, before.packets + 1);
+			off += why.reason == PST_GUARD_OFF;
+			other += why.reason != PST_GUARD_OFF;
+		}
+	}
+	assert_true(off > 50 && other > 50);
+	all_off();
 }
 
 /* ---- lists ---- */
@@ -633,7 +676,10 @@ static void real_within_trial(void **state)
 			send_out(&p);
 			assert_int_equal(entries(1), 1);
 		} else {
-			expect(p.bytes, p.len, PASS, PST_GUARD_OFF); /* counted, though */
+			expect(p.bytes, p.len, PASS, PST_GUARD_OFF); /* leaves the scratch alone */
+			control->bad_flags = 1;
+			expect(p.bytes, p.len, PASS, PST_GUARD_PASSED); /* counted, though */
+			control->bad_flags = 0;
 		}
 		assert_int_equal(bpf_map_lookup_elem(fd, &zero, scratch), 0);
 		marks = 0;
@@ -656,6 +702,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_packet),
+		cmocka_unit_test(nothing_on),
 		cmocka_unit_test(lists),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(limits_of_a_protocol),

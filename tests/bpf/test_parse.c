@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "bpf/lib/parse.bpf.h"
+#include "bpf/lib/plain.bpf.h"
 #include "tests/bpf/packets.h"
 
 /* Memory that ends at a page which nobody may touch: a byte too far is a crash, with or without ASan. */
@@ -32,6 +32,33 @@ static int map_edge(void **state)
 	return 0;
 }
 
+static unsigned plain, plain6;
+
+/* What is plain the parser says too, and in the same words. */
+static void same_if_plain(const struct pst_cursor *c, enum pst_parse what, __u16 type, __u32 off,
+	const struct pst_flow_key *key, const struct pst_packet *p)
+{
+	struct pst_flow_key plain_key = {.sport = 0};
+	struct pst_packet plain_p;
+	struct pst_plain is;
+
+	memset(&plain_p, 0, sizeof(plain_p));
+	if (type == PST_ETH_IPV6 && pst_plain6(c, off)) {
+		assert_int_equal(pst_plain6(c, off), key->protocol);
+		assert_int_equal(what, PST_PARSE_OK);
+		assert_true(p->l3_len <= c->len - off && !p->later_fragment);
+		plain6++;
+	}
+	if (type != PST_ETH_IP || !pst_plain(c, off, &is))
+		return;
+	pst_plain_put(&is, &plain_key, &plain_p);
+	assert_int_equal(what, PST_PARSE_OK);
+	assert_true(p->l3_len && p->l3_len <= c->len - off);
+	assert_memory_equal(&plain_key, key, sizeof(*key));
+	assert_memory_equal(&plain_p, p, sizeof(*p));
+	plain++;
+}
+
 static enum pst_parse parse(const void *bytes, size_t len, struct pst_flow_key *key, struct pst_packet *p,
 	__u16 *type, __u32 *off)
 {
@@ -44,12 +71,17 @@ static enum pst_parse parse(const void *bytes, size_t len, struct pst_flow_key *
 	*type = 0;
 	*off = 0;
 	what = pst_parse_eth(&c, type, off);
-	return what == PST_PARSE_OK ? pst_parse_ip(&c, *off, *type, key, p) : what;
+	if (what != PST_PARSE_OK)
+		return what;
+	what = pst_parse_ip(&c, *off, *type, key, p);
+	same_if_plain(&c, what, *type, *off, key, p);
+	return what;
 }
 
 static void check_table(void **state)
 {
 	(void)state;
+	plain = plain6 = 0;
 	for (size_t i = 0; i < PACKETS; i++) {
 		struct packet pkt;
 		struct pst_flow_key key;
@@ -78,6 +110,8 @@ static void check_table(void **state)
 		assert_int_equal(key.ifindex | key.dir | key.pad, 0);
 		assert_int_equal(key.netns, 0);
 	}
+	assert_in_range(plain, 2, PACKETS);
+	assert_in_range(plain6, 2, PACKETS);
 }
 
 /* Cut anywhere inside the headers it is SHORT, and behind them the packet is whole again as far as the parser
@@ -133,6 +167,7 @@ static void check_random(void **state)
 	}
 	for (int i = 0; i < 4; i++)
 		assert_true(count[i] > 1000);
+	assert_true(plain > 1000 && plain6 > 1000);
 }
 
 static void check_known(void **state)
