@@ -105,7 +105,7 @@ static void force_logging(uint8_t action, enum pst_fw_action policy, const char 
 		{.action = action, .counter = PLACE, .id = 2, .log = true, .name = (char *)name},
 		{.action = PST_FW_NEXT, .counter = 31, .id = 3},
 	};
-	struct fw_ruleset set = {rules, 3, policy};
+	struct fw_ruleset set = {.rules = rules, .n = 3, .policy = policy};
 
 	force(&set);
 }
@@ -222,7 +222,7 @@ static void only_who_asks(void **state)
 		{.action = PST_FW_NEXT, .counter = PLACE, .id = 7, .log = true, .name = (char *)"first"},
 		{.action = PST_FW_DROP, .counter = 31, .id = 8},
 	};
-	struct fw_ruleset set = {rules, 2, PST_FW_ACCEPT};
+	struct fw_ruleset set = {.rules = rules, .n = 2, .policy = PST_FW_ACCEPT};
 	struct flow f = flow_of(0, 17);
 	struct segment s = {0};
 	struct packet p;

@@ -14,7 +14,7 @@
 static void reject_with(uint8_t with)
 {
 	struct fw_rule r = {.action = PST_FW_REJECT, .with = with, .counter = 9, .id = 1};
-	struct fw_ruleset set = {&r, 1, PST_FW_ACCEPT};
+	struct fw_ruleset set = {.rules = &r, .n = 1, .policy = PST_FW_ACCEPT};
 
 	force(&set);
 }

@@ -605,7 +605,7 @@ static void while_one_waits(void **state)
 static void others_have_their_say(void **state)
 {
 	struct fw_rule rule = {.action = PST_FW_DROP};
-	struct fw_ruleset set = {&rule, 1, PST_FW_ACCEPT};
+	struct fw_ruleset set = {.rules = &rule, .n = 1, .policy = PST_FW_ACCEPT};
 	struct flow f = http(false, 8);
 	int fd = listen_on(HTTP);
 	struct packet p;

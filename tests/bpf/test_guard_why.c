@@ -413,7 +413,8 @@ static void rules(void **state)
 	all_off();
 	control->flags = PST_GUARD_CT;
 	for (int counting = 0; counting < 2; counting++) {
-		struct fw_ruleset set = {r + !counting, 2u + (unsigned)counting, PST_FW_DROP};
+		struct fw_ruleset set = {
+			.rules = r + !counting, .n = 2u + (unsigned)counting, .policy = PST_FW_DROP};
 
 		force_next(&set);
 		for (int n = 0; n < 8; n++) {
@@ -470,7 +471,7 @@ static void by_interface(void **state)
 {
 	uint32_t seventh = 7;
 	struct fw_rule r = {.has = FW_HAS_IFACE, .n_ifaces = 1, .ifaces = &seventh, .action = PST_FW_DROP};
-	struct fw_ruleset set = {&r, 1, PST_FW_ACCEPT};
+	struct fw_ruleset set = {.rules = &r, .n = 1, .policy = PST_FW_ACCEPT};
 	const uint32_t zero = 0;
 	struct pst_guard_why why, off;
 	struct packet p;
