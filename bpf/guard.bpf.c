@@ -10,6 +10,7 @@
 #include "bpf/lib/fwacts.bpf.h"
 #include "bpf/lib/guardcount.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
+#include "bpf/lib/inner.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
 #include "bpf/lib/sample.bpf.h"
@@ -101,6 +102,7 @@ static __always_inline void guard_key_head(struct guard_packet *pkt, __u8 family
 {
 	pkt->key.family = family;
 	pkt->key.protocol = protocol;
+	pkt->p.inner_off = 0;
 }
 
 /* @ip: from the protocol on. */
@@ -226,11 +228,11 @@ static __always_inline void guard_fill_head(struct guard_packet *pkt, const stru
 	const __u8 *tag = pst_pull(c, 0, 18), *ip;
 	__u64 off = pkt->off;
 
-	if (!pkt->tag && tag && off > PST_ETH_BYTES)
+	if (!pkt->tag && tag && off - pkt->p.inner_off > PST_ETH_BYTES)
 		pkt->tag = GUARD_TAGGED | pst_be16(tag + 14);
 	pkt->fw.root[PST_FW_VLAN] = !pkt->tag;
 	pkt->fw.key[PST_FW_VLAN] = pkt->tag & 0xfff;
-	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+	if (off > PST_HEADERS_MAX)
 		return;
 	pst_keep(off);
 	ip = pst_pull(c, off, 2);
@@ -418,6 +420,30 @@ __noinline int guard_firewall(void)
 	return guard_fw_reason(pkt, pkt->verdict, head->policy);
 }
 
+/* ---- tunnels ---- */
+
+/* The inner source, in place of the outer one, of which nothing is left to be said. */
+__noinline int guard_list_inner(void)
+{
+	struct guard_packet *pkt = guard_packet();
+
+	if (!pkt || !pkt->p.inner_off || !pkt->block_generation)
+		return 0;
+	pkt->listed = pkt->key.family == AF_INET
+			      ? guard_block_4(pkt, bpf_ntohl(*(const __u32 *)(pkt->key.saddr + 12)))
+			      : guard_block_6(bpf_be64_to_cpu(*(const __u64 *)pkt->key.saddr),
+					bpf_be64_to_cpu(*(const __u64 *)(pkt->key.saddr + 8)));
+	return 0;
+}
+
+static __always_inline enum pst_parse guard_inside_xdp(struct xdp_md *ctx)
+{
+	enum pst_parse what = guard_inner_xdp(ctx);
+
+	guard_list_inner();
+	return what;
+}
+
 /* ---- the chain ---- */
 
 /* A step that drops: its reason, or, while it runs dry, its event, and the packet goes on. */
@@ -454,7 +480,7 @@ static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst
 		return PST_GUARD_TRUNCATED;
 	if (what == PST_PARSE_BAD)
 		return PST_GUARD_MALFORMED;
-	if (!pkt->key.family)
+	if (what == PST_PARSE_OTHER)
 		return PST_GUARD_NO_IP;
 	pkt->allowed = pkt->listed == PST_BLOCK_ALLOWED;
 	if (pkt->flags & PST_GUARD_OFFENDERS && !pkt->allowed && guard_is_offender() &&
@@ -624,9 +650,13 @@ static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_pa
 
 static __always_inline int guard_chain_xdp(struct xdp_md *ctx, struct guard_packet *pkt)
 {
-	__u32 reason = guard_before_rules_xdp(ctx, pkt, guard_parse_xdp(ctx));
+	enum pst_parse what = guard_parse_xdp(ctx);
 	bool tracked, dropped;
+	__u32 reason;
 
+	if (pkt->flags & GUARD_INNER && inner_may_be(pkt, what))
+		what = guard_inside_xdp(ctx);
+	reason = guard_before_rules_xdp(ctx, pkt, what);
 	if (guard_offends(pkt, reason))
 		guard_offend_xdp(ctx, pkt, reason);
 	tracked = guard_is_tracked(pkt, reason);
@@ -694,6 +724,18 @@ static __always_inline enum pst_parse guard_parse_pulled(struct __sk_buff *ctx, 
 	return what;
 }
 
+static __always_inline enum pst_parse guard_inside_skb(struct __sk_buff *ctx)
+{
+	enum pst_parse what = guard_inner_skb(ctx);
+
+	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL))
+		what = guard_inner_skb(ctx);
+	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL_MAX))
+		what = guard_inner_skb(ctx);
+	guard_list_inner();
+	return what;
+}
+
 /* False: ICMP that cannot be read. */
 static __always_inline bool guard_read_contiguous(struct __sk_buff *ctx, const struct guard_packet *pkt)
 {
@@ -743,6 +785,8 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	*ret_pkt = pkt;
 	if (!pkt)
 		return TC_ACT_UNSPEC;
+	if (pkt->flags & GUARD_INNER && inner_may_be(pkt, what))
+		what = guard_inside_skb(ctx);
 	reason = guard_before_rules_skb(ctx, pkt, what);
 	if (guard_offends(pkt, reason))
 		guard_offend_skb(ctx, pkt, reason);
