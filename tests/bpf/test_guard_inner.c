@@ -6,6 +6,7 @@
  */
 #include "policyd/fw/parse.h"
 #include "tests/bpf/ctrun.h"
+#include "tests/bpf/taps.h"
 #include "tests/bpf/tunnels.h"
 
 #define ALL ((uint64_t)PST_GUARD_INNER_IPIP | PST_GUARD_INNER_GRE | PST_GUARD_INNER_VXLAN)
@@ -530,6 +531,58 @@ static void the_tag_is_the_frames(void **state)
 	}
 }
 
+/* ---- without a link header ---- */
+
+#define IFINDEX 78
+
+/* A device with the guard at tc; -1: there is none on this kernel. */
+static int guarded_tun(void)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = IFINDEX, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(skel->progs.guard_tc));
+	int tun;
+
+	assert_return_code(unshare(CLONE_NEWNET), errno);
+	tun = tap_new_flags("tun", IFINDEX, IFF_TUN);
+	if (tun < 0)
+		return -1;
+	assert_int_equal(bpf_tc_hook_create(&hook), 0);
+	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
+	return tun;
+}
+
+/* Of TCP, which rules reject: does an answer come? */
+static bool is_answered(int tun, const uint8_t *ip, size_t len)
+{
+	uint64_t before = reason(PST_GUARD_FW_REJECT).packets;
+	uint8_t answer[256];
+
+	assert_int_equal(write(tun, ip, len), len);
+	assert_int_equal(reason(PST_GUARD_FW_REJECT).packets, before + 1);
+	return read(tun, answer, sizeof(answer)) > 0;
+}
+
+/* Where the inner header's offset could be that of a packet behind two tags, and its bytes a tag. */
+static void no_link_header(void **state)
+{
+	const struct outer o = {AROUND_IPIP, false, false};
+	struct flow f = {.protocol = 6, .peer = 1, .pport = 4000, .hport = 80};
+	int tun = guarded_tun();
+	struct packet p;
+	struct made m;
+
+	(void)state;
+	if (tun < 0)
+		skip();
+	force_text("firewall: {policy: accept, rules: [{name: a, vlan: 0-4095, action: drop}, {name: b, "
+		   "proto: tcp, action: reject}]}");
+	make_tcp(&m, &o, false, SYN);
+	assert_false(is_answered(tun, m.p.bytes + m.l3, m.p.len - m.l3));
+	flow_packet(&p, &f, &(struct segment){.flags = SYN, .seq = 1000});
+	assert_true(is_answered(tun, p.bytes + p.l3, p.len - p.l3));
+	close(tun);
+}
+
 /* ---- penstock why ---- */
 
 static void trial(const struct made *m, struct pst_guard_why *why)
@@ -615,6 +668,7 @@ int main(void)
 		cmocka_unit_test_setup(the_next_packet, begin),
 		cmocka_unit_test_setup(the_tag_is_the_frames, begin),
 		cmocka_unit_test_setup(told, begin),
+		cmocka_unit_test_setup(no_link_header, begin),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
