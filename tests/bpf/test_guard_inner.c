@@ -372,8 +372,8 @@ static void offenders(void **state)
 
 	(void)state;
 	control->flags |= PST_GUARD_OFFENDERS | PST_GUARD_FORGEABLE;
-	control->limits.offend_cost = 1 << 20;
-	control->limits.offend_ahead = 3 << 20;
+	control->limits.offend_cost = 100000000; /* 100 s */
+	control->limits.offend_ahead = 250000000;
 	control->limits.offend_for = 1 << 20;
 	force_signature(PST_SIG_DROP);
 	make_udp(&m, &o, false);
