@@ -11,6 +11,7 @@
 #include "bpf/lib/guardfw.bpf.h"
 #include "bpf/lib/guardlist.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
+#include "bpf/lib/inner.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/offend.bpf.h"
 #include "bpf/lib/plain.bpf.h"
@@ -52,7 +53,7 @@ static __always_inline const struct pst_guard *guard_control(void)
 static __always_inline bool guard_is_idle(const struct pst_guard *g)
 {
 	return !(PST_READ(g->fw_generation) | PST_READ(g->block_generation) | PST_READ(g->bad_flags) |
-		 PST_READ(g->sig_generation) | (PST_READ(g->flags) & GUARD_JUDGES));
+		 PST_READ(g->sig_generation) | (PST_READ(g->flags) & (GUARD_JUDGES | GUARD_INNER)));
 }
 
 /* Read once: the whole packet is judged by one generation of each table. */
@@ -166,6 +167,30 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 	return pst_parse_ip(&c, off, type, &pkt->key, &pkt->p);
 }
 
+/* ---- tunnels ---- */
+
+/* The inner source, in place of the outer one, of which nothing is left to be said. */
+__noinline int guard_list_inner(void)
+{
+	struct guard_packet *pkt = guard_packet();
+
+	if (!pkt || !pkt->p.inner_off || !pkt->block_generation)
+		return 0;
+	pkt->listed = pkt->key.family == AF_INET
+			      ? guard_block_4(pkt, bpf_ntohl(*(const __u32 *)(pkt->key.saddr + 12)))
+			      : guard_block_6(bpf_be64_to_cpu(*(const __u64 *)pkt->key.saddr),
+					bpf_be64_to_cpu(*(const __u64 *)(pkt->key.saddr + 8)));
+	return 0;
+}
+
+static __always_inline enum pst_parse guard_inside_xdp(struct xdp_md *ctx)
+{
+	enum pst_parse what = guard_inner_xdp(ctx);
+
+	guard_list_inner();
+	return what;
+}
+
 /* ---- the chain ---- */
 
 /* A step that drops: its reason, or, while it runs dry, its event, and the packet goes on. */
@@ -202,7 +227,7 @@ static __always_inline __u32 guard_by_headers(struct guard_packet *pkt, enum pst
 		return PST_GUARD_TRUNCATED;
 	if (what == PST_PARSE_BAD)
 		return PST_GUARD_MALFORMED;
-	if (!pkt->key.family)
+	if (what == PST_PARSE_OTHER)
 		return PST_GUARD_NO_IP;
 	pkt->allowed = pkt->listed == PST_BLOCK_ALLOWED;
 	if (pkt->flags & PST_GUARD_OFFENDERS && !pkt->allowed && guard_is_offender() &&
@@ -399,9 +424,13 @@ static __always_inline __u32 guard_rules_xdp(struct xdp_md *ctx, struct guard_pa
 static __always_inline int guard_chain_xdp(
 	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c)
 {
-	__u32 reason = guard_before_rules_xdp(ctx, pkt, guard_headers_xdp(ctx, pkt, c));
+	enum pst_parse what = guard_headers_xdp(ctx, pkt, c);
 	bool tracked, dropped;
+	__u32 reason;
 
+	if (pkt->flags & GUARD_INNER && inner_may_be(pkt, what))
+		what = guard_inside_xdp(ctx);
+	reason = guard_before_rules_xdp(ctx, pkt, what);
 	if (guard_offends(pkt, reason))
 		guard_offend_xdp(ctx, pkt, reason);
 	tracked = guard_is_tracked(pkt, reason);
@@ -512,6 +541,18 @@ static __always_inline enum pst_parse guard_parse_pulled(struct __sk_buff *ctx, 
 	return what;
 }
 
+static __always_inline enum pst_parse guard_inside_skb(struct __sk_buff *ctx)
+{
+	enum pst_parse what = guard_inner_skb(ctx);
+
+	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL))
+		what = guard_inner_skb(ctx);
+	if (what == PST_PARSE_SHORT && guard_pull(ctx, GUARD_PULL_MAX))
+		what = guard_inner_skb(ctx);
+	guard_list_inner();
+	return what;
+}
+
 /* False: ICMP that cannot be read. */
 static __always_inline bool guard_read_contiguous(struct __sk_buff *ctx, const struct guard_packet *pkt)
 {
@@ -579,6 +620,8 @@ static __always_inline int guard_chain_skb(struct __sk_buff *ctx, struct guard_p
 	*ret_pkt = pkt;
 	if (!pkt)
 		return TC_ACT_UNSPEC;
+	if (pkt->flags & GUARD_INNER && inner_may_be(pkt, what))
+		what = guard_inside_skb(ctx);
 	reason = guard_before_rules_skb(ctx, pkt, what);
 	if (guard_offends(pkt, reason))
 		guard_offend_skb(ctx, pkt, reason);

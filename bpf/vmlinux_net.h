@@ -11,9 +11,11 @@
 #define IPPROTO_HOPOPTS  0
 #define IPPROTO_ICMP     1
 #define IPPROTO_IGMP     2
+#define IPPROTO_IPIP     4
 #define IPPROTO_TCP      6
 #define IPPROTO_UDP      17
 #define IPPROTO_DCCP     33
+#define IPPROTO_IPV6     41
 #define IPPROTO_ROUTING  43
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_GRE      47

@@ -25,7 +25,8 @@ void why_put_bool(json_t *object, const char *key, bool is)
 
 bool why_is_read(const struct pst_guard_why *w)
 {
-	return w->key.family && w->reason != PST_GUARD_TRUNCATED && w->reason != PST_GUARD_MALFORMED;
+	return w->key.family && w->reason != PST_GUARD_TRUNCATED && w->reason != PST_GUARD_MALFORMED &&
+	       w->reason != PST_GUARD_NO_IP;
 }
 
 bool why_is_syn_reason(uint32_t reason)

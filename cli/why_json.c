@@ -54,6 +54,21 @@ static void put_flags(json_t *o, uint32_t flags)
 	json_object_set_new(o, "tcp_flags", list);
 }
 
+/* What was around it. That of which nothing could be read has left its own addresses in their places. */
+static void put_tunnel(json_t *o, const struct pst_guard_why *w)
+{
+	static const char *const names[PST_TUNNELS] = {
+		[PST_TUNNEL_IPIP] = "ipip", [PST_TUNNEL_GRE] = "gre", [PST_TUNNEL_VXLAN] = "vxlan"};
+	bool ip6 = w->outer.family == AF_INET6;
+	char text[INET6_ADDRSTRLEN];
+
+	if (!w->tunnel || w->tunnel >= PST_TUNNELS)
+		return;
+	why_put_text(o, "tunnel", names[w->tunnel]);
+	why_put_text(o, "outer_src", address(w->outer.saddr, ip6, text));
+	why_put_text(o, "outer_dst", address(w->outer.daddr, ip6, text));
+}
+
 static json_t *headers(const struct why_frame *frame, const struct pst_guard_why *w)
 {
 	bool ip6 = w->key.family == AF_INET6;
@@ -63,13 +78,14 @@ static json_t *headers(const struct why_frame *frame, const struct pst_guard_why
 	why_put_text(o, "state",
 		w->reason == PST_GUARD_TRUNCATED   ? "truncated"
 		: w->reason == PST_GUARD_MALFORMED ? "malformed"
-		: !w->key.family                   ? "no ip"
+		: w->reason == PST_GUARD_NO_IP     ? "no ip"
 						   : "good");
 	why_put_number(o, "bytes", frame->len);
 	if (frame->filled)
 		why_put_number(o, "filled_bytes", frame->filled);
 	if (!w->key.family)
 		return o;
+	put_tunnel(o, w);
 	why_put_text(o, "src", address(w->key.saddr, ip6, text));
 	why_put_text(o, "dst", address(w->key.daddr, ip6, text));
 	put_protocol(o, w);
@@ -145,7 +161,11 @@ static json_t *lists(const char *run_dir, const struct pst_guard_why *w)
 		why_put_text(o, "state", w->block_generation ? "not asked" : "off");
 		return o;
 	}
-	why_put_text(o, "state", w->hit.kind < PST_ARRAY_SIZE(states) ? states[w->hit.kind] : "?");
+	why_put_text(o, "state",
+		w->tunnel && w->hit.kind < PST_BLOCK_ADDRESS && why_ran_dry(w, PST_GUARD_DRY_BLOCKED)
+			? "outer source blocked"
+		: w->hit.kind < PST_ARRAY_SIZE(states) ? states[w->hit.kind]
+						       : "?");
 	why_put_number(o, "generation", w->block_generation);
 	if (why_ran_dry(w, PST_GUARD_DRY_BLOCKED))
 		why_put_bool(o, "dry", true);
@@ -198,6 +218,10 @@ static json_t *connection(const struct pst_guard_why *w)
 	static const char *const then[] = {"stays as it is", "begins", "is confirmed", "goes on"};
 	json_t *o = json_object(), *list;
 
+	if (w->tunnel && why_is_read(w)) {
+		why_put_text(o, "state", states[PST_CT_UNTRACKED]);
+		return o;
+	}
 	if (!(w->flags & PST_GUARD_CT) || !(came_to_rules(w) || is_tracked_for_offenders(w))) {
 		why_put_text(o, "state", w->flags & PST_GUARD_CT ? "not asked" : "off");
 		return o;

@@ -72,6 +72,9 @@ static void print_packet(const json_t *h)
 static void print_headers(const json_t *h)
 {
 	printf("  headers     %s", report_safe(h, "state"));
+	if (has(h, "tunnel"))
+		printf(", inside of %s %s > %s", report_safe(h, "tunnel"), report_safe(h, "outer_src"),
+			report_safe(h, "outer_dst"));
 	if (has(h, "later_fragment"))
 		printf(", a fragment but the first");
 	if (has(h, "filled_bytes"))

@@ -27,6 +27,7 @@ static const struct pst_strs default_block_paths = {.v = default_block, .n = 1};
 struct config policyd_config = {.retention_bytes = 4 << 20,
 	.drop_truncated = true,
 	.drop_malformed = true,
+	.vxlan_port = 4789,
 	.limit_burst_ns = SECOND_NS,
 	.syn_burst_ns = SECOND_NS,
 	.syn_mss = 1460,
@@ -62,6 +63,27 @@ static const struct pst_conf_field drop_fields[] = {
 	{0},
 };
 
+static const struct pst_conf_field inner_fields[] = {
+	{.key = "ipip",
+		.type = PST_CONF_BOOL,
+		.offset = offsetof(struct config, inner_ipip),
+		.help = "IPv4 or IPv6 in IPv4 or IPv6 (off)"},
+	{.key = "gre",
+		.type = PST_CONF_BOOL,
+		.offset = offsetof(struct config, inner_gre),
+		.help = "GRE, with IP or Ethernet in it (off)"},
+	{.key = "vxlan",
+		.type = PST_CONF_BOOL,
+		.offset = offsetof(struct config, inner_vxlan),
+		.help = "VXLAN (off)"},
+	{.key = "vxlan_port",
+		.type = PST_CONF_U64,
+		.offset = offsetof(struct config, vxlan_port),
+		.help = "of UDP (4789)",
+		.min = 1,
+		.max = UINT16_MAX},
+	{0},
+};
 static const struct pst_conf_field fields[] = {
 	{.key = "rules",
 		.type = PST_CONF_STRS,
@@ -90,6 +112,12 @@ static const struct pst_conf_field fields[] = {
 		.help = "packets that no rule is asked about, while a firewall, a list, a limit or a "
 			"step of ddos is in force",
 		.section = drop_fields},
+	{.key = "inner",
+		.type = PST_CONF_SECTION,
+		.help = "tunnels that are looked into: what is inside is judged in place of the packet "
+			"around "
+			"it",
+		.section = inner_fields},
 	{.key = "limits",
 		.type = PST_CONF_SECTION,
 		.help = "what one source may send over guarded interfaces (default: no limit)",
@@ -171,6 +199,12 @@ static struct drops_config drop_of(const struct config *c)
 	return drop;
 }
 
+static uint64_t inner_of(const struct config *c)
+{
+	return (c->inner_ipip ? PST_GUARD_INNER_IPIP : 0u) | (c->inner_gre ? PST_GUARD_INNER_GRE : 0u) |
+	       (c->inner_vxlan ? PST_GUARD_INNER_VXLAN : 0u);
+}
+
 void config_guard(const struct config *config, struct guard_config *ret_guard)
 {
 	*ret_guard = (struct guard_config){
@@ -182,6 +216,8 @@ void config_guard(const struct config *config, struct guard_config *ret_guard)
 			.allow_named = config->allow.n,
 			.block_named = config->block.n},
 		.drop = drop_of(config),
+		.inner = inner_of(config),
+		.vxlan_port = (uint16_t)config->vxlan_port,
 		.limits = config_limits(config),
 		.syn_cookies = config->syn_cookies,
 		.syn_ports = &config->syn_ports,

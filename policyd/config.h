@@ -12,6 +12,8 @@ struct config {
 	struct pst_strs rules;                           /* files and folders (of *.yaml), in this order */
 	bool drop_truncated, drop_malformed, drop_no_ip; /* packets that no rule is asked about */
 	struct drops_config drop_by;                     /* of which by interface */
+	bool inner_ipip, inner_gre, inner_vxlan;         /* tunnels that are looked into */
+	uint64_t vxlan_port;
 	uint64_t limit_packets, limit_bytes, limit_connections; /* of a source, a second; 0: no limit */
 	struct protocol_limit {
 		uint64_t packets, bytes;

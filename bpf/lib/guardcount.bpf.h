@@ -29,6 +29,16 @@ static __always_inline __u32 guard_protocol(__u8 family, __u8 protocol, __u16 ty
 	}
 }
 
+/* The packet on the wire, also where what is in a tunnel was judged in its place: as it is on its way out. */
+static __always_inline __u32 guard_protocol_in(const struct guard_packet *pkt)
+{
+	if (__builtin_expect(pkt->p.inner_off, 0))
+		return pkt->tunnel == PST_TUNNEL_GRE     ? PST_GUARD_GRE
+		       : pkt->tunnel == PST_TUNNEL_VXLAN ? PST_GUARD_UDP
+							 : PST_GUARD_OTHER;
+	return guard_protocol(pkt->key.family, pkt->key.protocol, pkt->type);
+}
+
 static __always_inline void guard_add_cell(
 	struct pst_guard_counts *counts, __u64 place, __u32 cell, __u32 packets, __u32 bytes)
 {
@@ -111,7 +121,7 @@ static __always_inline void guard_count_in(
 	if (guard_is_trial(pkt))
 		return;
 	if (read)
-		protocol = guard_protocol(pkt->key.family, pkt->key.protocol, pkt->type);
+		protocol = guard_protocol_in(pkt);
 	guard_count_judged(pkt->fw.ifindex, reason, protocol, verdict, pkt->packets, pkt->bytes);
 }
 

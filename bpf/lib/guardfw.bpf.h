@@ -14,11 +14,11 @@ static __always_inline void guard_fill_head(struct guard_packet *pkt, const stru
 	const __u8 *tag = pst_pull(c, 0, 18), *ip;
 	__u64 off = pkt->off;
 
-	if (!pkt->tag && tag && off > PST_ETH_BYTES)
+	if (!pkt->tag && tag && off - pkt->p.inner_off > PST_ETH_BYTES)
 		pkt->tag = GUARD_TAGGED | pst_be16(tag + 14);
 	pkt->fw.root[PST_FW_VLAN] = !pkt->tag;
 	pkt->fw.key[PST_FW_VLAN] = pkt->tag & 0xfff;
-	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+	if (off > PST_HEADERS_MAX)
 		return;
 	pst_keep(off);
 	ip = pst_pull(c, off, 2);

@@ -48,6 +48,7 @@ static __always_inline void guard_key_head(struct guard_packet *pkt, __u8 family
 {
 	pkt->key.family = family;
 	pkt->key.protocol = protocol;
+	pkt->p.inner_off = 0;
 }
 
 /* @ip: from the protocol on. */

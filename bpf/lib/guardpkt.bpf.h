@@ -73,6 +73,7 @@ struct guard_packet {
 	__u32 syn;               /* a trial's: enum pst_guard_why_syn */
 	__u32 trial;             /* enum guard_trial */
 	__u32 reason;            /* enum pst_guard_reason */
+	__u32 tunnel;            /* enum pst_tunnel, where p.inner_off is not 0 */
 	__u32 cached;            /* a trial's: the verdict was kept */
 	struct pst_fw_entry log; /* the last rule that logs, with PST_FW_LOG in acts */
 	__u32 acts; /* what rules do beside their verdicts: PST_FW_MARK etc., of all that it met */

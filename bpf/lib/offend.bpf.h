@@ -205,7 +205,8 @@ __noinline int guard_offend_proven(void)
 	struct ct_hit hit;
 	__u64 own, other;
 
-	if (!pkt || pkt->ct.kind != GUARD_CT_TCP || pkt->p.tcp_flags & (TCP_SYN | TCP_RST))
+	if (!pkt || pkt->p.inner_off || pkt->ct.kind != GUARD_CT_TCP ||
+		pkt->p.tcp_flags & (TCP_SYN | TCP_RST))
 		return false;
 	guard_now(pkt);
 	if (!ct_find(CT_CONFIRMED, &pkt->ct.flow, pkt->now, &hit) || !ct_is_open(&hit))

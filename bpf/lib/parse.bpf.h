@@ -63,7 +63,10 @@ struct pst_packet {
 	__u32 hdr_len; /* bytes of layer 3 and 4 headers: what every segment of a GSO packet repeats */
 	__u8 tcp_flags;
 	__u8 later_fragment;
-	__u16 l4_off; /* of layer 4 from layer 3 */
+	__u16 l4_off;    /* of layer 4 from layer 3 */
+	__u16 fragment;  /* 0: it is whole */
+	__u16 inner_off; /* of its layer 3 from that of the packet around it (tunnel.bpf.h); 0: nothing is
+			    around it */
 };
 
 #ifdef PST_PARSE_COPY
@@ -152,16 +155,17 @@ PST_PARSE_FN bool pst_protocol_known(__u8 protocol)
 	}
 }
 
-/* Ethernet: type behind at most two VLAN tags, and where the next header starts. */
-PST_PARSE_FN enum pst_parse pst_parse_eth(const struct pst_cursor *c, __u16 *ret_type, __u32 *ret_off)
+/* Ethernet at @off: type behind at most two VLAN tags, and where the next header starts. */
+PST_PARSE_FN enum pst_parse pst_parse_eth_at(
+	const struct pst_cursor *c, __u64 off, __u16 *ret_type, __u64 *ret_off)
 {
-	const __u8 *h = pst_pull(c, 0, PST_ETH_BYTES);
-	__u32 off = PST_ETH_BYTES;
+	const __u8 *h = pst_pull(c, off, PST_ETH_BYTES);
 	__u16 type;
 	int i;
 
 	if (!h)
 		return PST_PARSE_SHORT;
+	off += PST_ETH_BYTES;
 	type = pst_be16(h + 12);
 	PST_UNROLL
 	for (i = 0; i < PST_VLAN_TAGS; i++) {
@@ -176,6 +180,16 @@ PST_PARSE_FN enum pst_parse pst_parse_eth(const struct pst_cursor *c, __u16 *ret
 	*ret_type = type;
 	*ret_off = off;
 	return PST_PARSE_OK;
+}
+
+PST_PARSE_FN enum pst_parse pst_parse_eth(const struct pst_cursor *c, __u16 *ret_type, __u32 *ret_off)
+{
+	__u64 off = 0;
+	enum pst_parse what = pst_parse_eth_at(c, 0, ret_type, &off);
+
+	if (what == PST_PARSE_OK)
+		*ret_off = off;
+	return what;
 }
 
 /* Bytes of a transport header that have to be there; 0: one without ports. */
@@ -239,12 +253,14 @@ PST_PARSE_FN enum pst_parse pst_parse_ip4(const struct pst_cursor *c, __u64 off,
 	pst_parse_addr4(key->daddr, h + 16);
 	t->off = off + ihl;
 	t->protocol = h[9];
-	t->later_fragment = pst_be16(h + 6) & 0x1fff;
+	p->fragment = pst_be16(h + 6) & 0x3fff;
+	t->later_fragment = p->fragment & 0x1fff;
 	return PST_PARSE_OK;
 }
 
 /* One extension header; @t->off is checked. */
-PST_PARSE_FN enum pst_parse pst_parse_ext(const struct pst_cursor *c, struct pst_transport *t)
+PST_PARSE_FN enum pst_parse pst_parse_ext(
+	const struct pst_cursor *c, struct pst_packet *p, struct pst_transport *t)
 {
 	const __u8 *h = pst_pull(c, t->off, 8);
 	__u64 next, len;
@@ -257,6 +273,7 @@ PST_PARSE_FN enum pst_parse pst_parse_ext(const struct pst_cursor *c, struct pst
 		len = ((__u64)h[1] + 2) * 4;
 	if (t->protocol == IPPROTO_FRAGMENT) {
 		len = 8;
+		p->fragment |= pst_be16(h + 2) & 0xfff9;
 		t->later_fragment = pst_be16(h + 2) & 0xfff8;
 	}
 	pst_launder(len, c->len);
@@ -298,7 +315,7 @@ PST_PARSE_FN enum pst_parse pst_parse_ip6(const struct pst_cursor *c, __u64 off,
 		if (t->off > PST_HEADERS_MAX)
 			return PST_PARSE_BAD;
 		pst_keep(t->off);
-		what = pst_parse_ext(c, t);
+		what = pst_parse_ext(c, p, t);
 		if (what != PST_PARSE_OK)
 			return what;
 	}
@@ -349,20 +366,13 @@ PST_PARSE_FN enum pst_parse pst_parse_l4(const struct pst_cursor *c, __u64 l3, c
 	return PST_PARSE_OK;
 }
 
-/*
- * IP at @off. Fills addresses, ports, family and protocol of @key, which the caller has zeroed, and @p. On
- * SHORT and BAD both are partly filled and mean nothing.
- */
-PST_PARSE_FN enum pst_parse pst_parse_ip(
+/* @off has bounds. */
+PST_PARSE_FN enum pst_parse pst_parse_ip_at(
 	const struct pst_cursor *c, __u64 off, __u16 type, struct pst_flow_key *key, struct pst_packet *p)
 {
 	struct pst_transport t = {0, 0, 0};
 	enum pst_parse what;
 
-	pst_launder(off, c->len);
-	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
-		return PST_PARSE_BAD;
-	pst_keep(off);
 	if (type == PST_ETH_IP)
 		what = pst_parse_ip4(c, off, key, p, &t);
 	else if (type == PST_ETH_IPV6)
@@ -372,6 +382,20 @@ PST_PARSE_FN enum pst_parse pst_parse_ip(
 	if (what != PST_PARSE_OK)
 		return what;
 	return pst_parse_l4(c, off, &t, key, p);
+}
+
+/*
+ * IP at @off. Fills addresses, ports, family and protocol of @key, which the caller has zeroed, and @p. On
+ * SHORT and BAD both are partly filled and mean nothing.
+ */
+PST_PARSE_FN enum pst_parse pst_parse_ip(
+	const struct pst_cursor *c, __u64 off, __u16 type, struct pst_flow_key *key, struct pst_packet *p)
+{
+	pst_launder(off, c->len);
+	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return PST_PARSE_BAD;
+	pst_keep(off);
+	return pst_parse_ip_at(c, off, type, key, p);
 }
 
 #ifdef __bpf__

@@ -124,6 +124,8 @@ static __always_inline __u32 sig_decide(struct guard_packet *pkt, const struct p
 {
 	__u32 flags = PST_READ(sig->flags);
 
+	if (flags & PST_SIG_UNASKED && pkt->p.inner_off)
+		return SIG_NEXT; /* nobody knows what was asked through a tunnel */
 	if (flags & PST_SIG_UNASKED && pkt->flags & PST_GUARD_CT) {
 		if (pkt->asked == SIG_UNKNOWN) {
 			pkt->sigs = left;

@@ -127,10 +127,10 @@ static __always_inline __u32 syn_tuple(const struct guard_packet *pkt, struct bp
 	return sizeof(t->ipv6);
 }
 
-/* Nothing between the headers. */
+/* Nothing between the headers, or around them. */
 static __always_inline bool syn_is_plain(const struct guard_packet *pkt)
 {
-	return pkt->p.l4_off == (pkt->key.family == AF_INET ? 20 : 40) &&
+	return pkt->p.l4_off == (pkt->key.family == AF_INET ? 20 : 40) && !pkt->p.inner_off &&
 	       pkt->off <= PST_ETH_BYTES + 4 * PST_VLAN_TAGS;
 }
 

@@ -112,6 +112,14 @@ static uint64_t scrub(struct guard *g, struct pst_guard *word)
 	return index ? PST_GUARD_SCRUB : 0;
 }
 
+/* Before the flags: a program that sees them finds the port. */
+static uint64_t inner(const struct guard *g, struct pst_guard *word)
+{
+	if (word->vxlan_port != g->config.vxlan_port)
+		__atomic_store_n(&word->vxlan_port, g->config.vxlan_port, __ATOMIC_RELEASE);
+	return g->config.inner;
+}
+
 void guard_flags_set(struct guard *g, uint64_t now_ns)
 {
 	struct pst_guard *word = g->tables.guard.base;
@@ -130,7 +138,7 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 	flags |= (limits_all(&g->config) ? PST_GUARD_LIMITS : 0u) |
 		 (limits_protocols(&g->config) ? PST_GUARD_BY_PROTOCOL : 0u);
 	set_limits(g, word);
-	flags |= scrub(g, word);
+	flags |= scrub(g, word) | inner(g, word);
 	flags |= syn_flags(&g->syn, &g->config, word);
 	if (flags != before)
 		__atomic_store_n(&word->flags, flags, __ATOMIC_RELEASE);

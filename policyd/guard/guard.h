@@ -16,7 +16,9 @@ struct guard_config {
 	const char *firewall; /* NULL: none */
 	bool firewall_named;  /* then it must be there */
 	struct lists_config lists;
-	struct drops_config drop;       /* while a firewall, a list or a step is in force */
+	struct drops_config drop; /* while a firewall, a list or a step is in force */
+	uint64_t inner;           /* PST_GUARD_INNER_* */
+	uint16_t vxlan_port;
 	struct pst_guard_limits limits; /* all 0: none */
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS];
 	bool syn_cookies;

@@ -116,7 +116,8 @@ struct pst_guard {
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS]; /* limits of one source, by enum pst_sig_protocol */
 	__u32 scrub_ifindex; /* with PST_GUARD_SCRUB: where what signatures and limits drop goes; 0: nowhere
 			      */
-	__u32 pad[7];
+	__u32 vxlan_port;    /* of UDP, with PST_GUARD_INNER_VXLAN */
+	__u32 pad[6];
 	struct pst_guard_ifaces ifaces;
 };
 static_assert(
@@ -142,6 +143,10 @@ static_assert(
 #define PST_GUARD_SYN_PORTS     (1 << 18) /* those to `syn_ports`, whoever listens */
 #define PST_GUARD_SYN_EXCEPT    (1 << 20) /* not those to `syn_ports`, although somebody listens */
 #define PST_GUARD_DROP_IFACES   (1 << 19) /* some interfaces have their own PST_GUARD_DROP_* */
+/* What is in tunnels is judged in their place; a bit for each of enum pst_tunnel. */
+#define PST_GUARD_INNER_IPIP  (1 << 21)
+#define PST_GUARD_INNER_GRE   (1 << 22)
+#define PST_GUARD_INNER_VXLAN (1 << 23)
 
 #define PST_GUARD_OFFENDERS   (1 << 24) /* who goes on to send what is dropped is blocked for a time */
 #define PST_GUARD_FORGEABLE   (1 << 25) /* whether or not its address is shown to be its own */
@@ -150,6 +155,15 @@ static_assert(
 #define PST_GUARD_SCRUB       (1 << 28) /* `scrub_ifindex` is looked at */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
+
+/* What was around a packet. */
+enum pst_tunnel {
+	PST_TUNNEL_NONE = 0,
+	PST_TUNNEL_IPIP, /* IPv4 or IPv6 in either */
+	PST_TUNNEL_GRE,
+	PST_TUNNEL_VXLAN,
+	PST_TUNNELS,
+};
 
 struct pst_guard_count {
 	__u64 packets;
@@ -652,6 +666,10 @@ struct pst_guard_why {
 	__u32 dry;            /* bit n: what would drop it but runs dry has event PST_GUARD_DRY_BLOCKED + n */
 	__u32 sig;            /* counter of the last signature that matched; PST_SIGS: none */
 	__u64 offender;       /* the source's word, if it is blocked; 0: it is not */
+	/* tunnels: `key` is what is inside, unless that could not be read */
+	struct pst_flow_key outer;
+	__u32 tunnel; /* enum pst_tunnel */
+	__u32 pad;
 	__u32 passed[PST_GUARD_WHY_PASSED]; /* their ids */
 };
 static_assert(sizeof(struct pst_guard_why) % 8 == 0, "abi");

@@ -23,10 +23,11 @@
 
 #define TAP_QUEUE 500 /* frames that wait in a tap; more are lost (TUN_READQ_SIZE) */
 
-/* A tap of this name and index in the namespace that we are in, up; @flags: IFF_VNET_HDR or 0. -errno. */
+/* A tap of this name and index in the namespace that we are in, up; @flags: IFF_VNET_HDR, IFF_TUN for a
+ * device without link header, or 0. -errno. */
 static inline int tap_new_flags(const char *name, uint32_t ifindex, short flags)
 {
-	struct ifreq r = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | flags)};
+	struct ifreq r = {.ifr_flags = (short)((flags & IFF_TUN ? 0 : IFF_TAP) | IFF_NO_PI | flags)};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), sock;
 	int err = 0;
 

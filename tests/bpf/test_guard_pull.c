@@ -111,11 +111,35 @@ static void error_behind_a_chain(void **state)
 	assert_int_equal(state_of_frame(&p), PST_CT_RELATED);
 }
 
+/* The headers of a tunnel, and those of what is in it. */
+static void tunnel_behind_a_chain(void **state)
+{
+	struct flow f = {.protocol = 17, .peer = 5, .pport = 7, .hport = 53};
+	uint64_t cut = reason(PST_GUARD_TRUNCATED).packets;
+	struct packet p;
+
+	(void)state;
+	if (tap < 0)
+		skip();
+	control->flags |= PST_GUARD_INNER_GRE;
+	eth(&p, 0x86dd);
+	ip6(&p, 60);
+	put_addresses(p.bytes + p.l3, &(struct flow){.ip6 = true, .peer = 99}, false);
+	chain(&p, 47);
+	put16(grow(&p, 4) + 2, 0x0800);
+	ip_packet(&p, &f, &(struct segment){.bytes = 8});
+	assert_int_equal(state_of_frame(&p), PST_CT_UNTRACKED);
+	assert_int_equal(reason(PST_GUARD_TRUNCATED).packets, cut);
+	control->flags &= ~(uint64_t)PST_GUARD_INNER_GRE;
+	assert_int_equal(state_of_frame(&p), PST_CT_NEW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(long_chain),
 		cmocka_unit_test(error_behind_a_chain),
+		cmocka_unit_test(tunnel_behind_a_chain),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -7,6 +7,7 @@
 #include <bpf/btf.h>
 
 #include "tests/bpf/ctrun.h"
+#include "tests/bpf/tunnels.h"
 
 #define TRIES 100 /* before Linux 6.11 real packets come in between */
 
@@ -154,6 +155,35 @@ static void every_kind_of_packet(void **state)
 			p.len = PST_MIN(p.len, p.l3 + 41); /* tc's test run wants all of the IP header */
 			same(&p);
 		}
+	}
+}
+
+/* What is inside has no connection: none is looked for, and none begins. */
+static void every_kind_of_tunnel(void **state)
+{
+	(void)state;
+	all_off();
+	control->fw_generation = generation;
+	force_states(0);
+	control->vxlan_port = VXLAN_PORT;
+	for (size_t i = 0; i < PACKETS * AROUNDS; i++) {
+		const struct outer o = {i % AROUNDS, i & 1, i & 2};
+		struct pst_guard_why why;
+		struct packet p;
+
+		control->flags = PST_GUARD_CT | PST_GUARD_DROP_MALFORMED | PST_GUARD_INNER_IPIP |
+				 PST_GUARD_INNER_GRE | PST_GUARD_INNER_VXLAN;
+		packets[i / AROUNDS].make(&p);
+		if (packets[i / AROUNDS].what && !is_bridged(o.around))
+			continue;
+		put_into(&p, &o);
+		why = same(&p);
+		assert_int_not_equal(why.tunnel, PST_TUNNEL_NONE);
+		assert_int_equal(why.ct_found, 0);
+		if (packets[i / AROUNDS].what)
+			continue;
+		assert_int_equal(why.ct_state, PST_CT_UNTRACKED);
+		assert_memory_equal(why.key.saddr, p.key.saddr, 16);
 	}
 }
 
@@ -703,6 +733,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_packet),
+		cmocka_unit_test(every_kind_of_tunnel),
 		cmocka_unit_test(nothing_on),
 		cmocka_unit_test(lists),
 		cmocka_unit_test(limits),

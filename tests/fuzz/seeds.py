@@ -115,6 +115,33 @@ def netlink(kind, body):
     return struct.pack("=IHHII", 16 + len(body), kind, 2, 1, 0) + body
 
 
+def frames():
+    """Frames of each family and transport, alone and in each kind of tunnel."""
+    def ip(protocol, payload, six):
+        if six:
+            return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 64) + bytes(15) + b"\1" + bytes(15) + b"\2" + payload
+        return struct.pack("!BBHHHBBHII", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, 0x0a000001, 0x0a000002) + payload
+
+    def ether(payload, six, tag=b""):
+        return bytes(12) + tag + (b"\x86\xdd" if six else b"\x08\0") + payload
+    tcp = struct.pack("!HHIIBBHHH", 4000, 80, 1, 2, 0x50, 2, 100, 0, 0)
+    udp = struct.pack("!HHHH", 4000, 53, 20, 0) + bytes(12)
+    options = struct.pack("!BB6x", 17, 0) + udp
+    piece = struct.pack("!BBHI", 17, 0, 1, 7) + udp
+    plain = [(ip(6, tcp, six), six) for six in (0, 1)] + [(ip(17, udp, 0), 0), (ip(60, options, 1), 1), (ip(44, piece, 1), 1), (ip(1, b"\10\0" + bytes(6), 0), 0)]
+    for packet, six in plain:
+        yield ether(packet, six)
+        frame = ether(packet, six, b"\x81\0\0\7")
+        kind = b"\x86\xdd" if six else b"\x08\0"
+        for around in (0, 1):
+            yield ether(ip(41 if six else 4, packet, around), around)
+            yield ether(ip(47, b"\0\0" + kind + packet, around), around)
+            yield ether(ip(47, b"\xb0\0" + kind + bytes(12) + packet, around), around)
+            yield ether(ip(47, b"\x20\0\x65\x58" + bytes(4) + frame, around), around)
+            yield ether(ip(47, b"\0\0\x88\x3e" + bytes(4) + packet, around), around)
+            yield ether(ip(17, struct.pack("!HHHHII", 1, 4789, 16 + len(frame), 0, 8 << 24, 42 << 8) + frame, around), around)
+
+
 def netlinks():
     link = struct.pack("=BxHiII", 0, 1, 7, 1, 0) + attribute(10, b"\1\2") + attribute(3, b"eth7\0")
     yield netlink(16, link) + netlink(17, link) + netlink(3, b"\0" * 4)
@@ -272,7 +299,8 @@ def all_seeds():
     yield "fuzz_loader_config", [line + b"\n" for line in sections[0].split(b"\n") if line] + [sections[0]]
     yield "fuzz_exporter_config", [line + b"\n" for line in sections[1].split(b"\n") if line] + [sections[1]]
     yield "fuzz_policyd_config", [b"drop: {truncated: yes, no_ip: no, interfaces: {eth0: {truncated: no}, 'veth*': {malformed: no, no_ip: yes}}}\n",
-                                  b"limits: {packets: 1000, burst: 2s}\nsyn: {rate: 100, ports: [80, 8000-8080]}\nddos: {flags: count}\n"]
+                                  b"limits: {packets: 1000, burst: 2s}\nsyn: {rate: 100, ports: [80, 8000-8080]}\nddos: {flags: count}\n",
+                                  b"inner: {ipip: yes, gre: no, vxlan: on, vxlan_port: 8472}\n"]
     yield "fuzz_filter", [b"kind\0process_*\0pid\0" + b"7\0\0" + events[0], b"address\0" + b"10.0.0.0/8\0since\0" + b"5m\0\0"]
     yield "fuzz_record", [head(abi()) + b"".join(recording)] + [head(abi()) + r for r in recording] + [head(abi())[:100], head(99)]
     yield "fuzz_names", [REPORT]
@@ -298,6 +326,7 @@ def all_seeds():
                          b"10.0.0.1/8\n1.2.3.400\n1.2.3.4 reason=a reason=b\n1.2.3.4 expires=soon\n"]
     yield "fuzz_guard", list(guard())
     yield "fuzz_netlink", list(netlinks())
+    yield "fuzz_parse", list(frames())
     yield "fuzz_ret", [bytes(PAD) + patch for PAD in (9, 10) for patch in (b"\0\4\x08\xff\xff\xff\xff\xff", b"\1\3\x08\1\0\0\0\0\0",
                                                                          b"\2\0\1\2\3\4")]
 

@@ -23,7 +23,8 @@ readonly programs=(
 	/usr/bin/nsenter /usr/bin/setpriv /usr/bin/unshare
 	/usr/sbin/ip /usr/sbin/tc /usr/sbin/bpftool
 )
-readonly modules=(veth 8021q bonding sch_ingress cls_bpf act_bpf overlay tun inet_diag tcp_diag udp_diag bridge nf_conntrack)
+readonly modules=(veth 8021q bonding sch_ingress cls_bpf act_bpf overlay tun inet_diag tcp_diag udp_diag bridge nf_conntrack
+	vxlan ipip ip_gre ip6_gre sit)
 # Parts of Python's library that no test of a service needs.
 readonly no_python=(config-* test idlelib tkinter turtledemo turtle.py lib2to3 pydoc_data distutils ensurepip venv
 	lib-dynload/_tkinter* lib-dynload/_curses* lib-dynload/_test* lib-dynload/_dbm* lib-dynload/_gdbm*

@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (config.drop_by.n > DROPS_MAX)
 		abort();
 	check(&config.drop_by);
+	if (!config.vxlan_port || config.vxlan_port > UINT16_MAX)
+		abort();
 	pst_conf_release(&config, policyd_desc.fields);
 	return 0;
 }

@@ -37,6 +37,8 @@ struct genv {
 	char *allow_path, *block_path;
 	char signatures[64];
 	struct ddos_config ddos;
+	uint64_t inner;
+	uint16_t vxlan_port;
 	struct pst_rates by_protocol[PST_SIG_PROTOCOLS];
 	struct pst_strs allow_list, block_list;
 };
@@ -160,8 +162,12 @@ static inline void guard_begin(void)
 		.ephemeral = true,
 		.topics = 1u << PST_TOPIC_ALERT,
 		.retention_bytes = 1 << 20};
-	struct guard_config config = {
-		.run_dir = env.dir, .firewall = env.firewall, .firewall_named = env.named, .ddos = env.ddos};
+	struct guard_config config = {.run_dir = env.dir,
+		.firewall = env.firewall,
+		.firewall_named = env.named,
+		.ddos = env.ddos,
+		.inner = env.inner,
+		.vxlan_port = env.vxlan_port};
 
 	memcpy(config.by_protocol, env.by_protocol, sizeof(config.by_protocol));
 	env.allow_path = env.allow;
