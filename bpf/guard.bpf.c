@@ -8,6 +8,7 @@
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/ct_read.bpf.h"
 #include "bpf/lib/fwacts.bpf.h"
+#include "bpf/lib/fwflow.bpf.h"
 #include "bpf/lib/guardcount.bpf.h"
 #include "bpf/lib/guardpkt.bpf.h"
 #include "bpf/lib/link.bpf.h"
@@ -145,7 +146,7 @@ static __always_inline __u32 guard_listed(
 
 /*
  * Before anything else of the packet is read, so that what is blocked costs little. True: the lists drop it.
- * A dry run and a trial, which tells what the packet was, go on.
+ * A dry run, a trial and the table of flows, which tell what the packet was, go on.
  */
 static __always_inline bool guard_lists_drop(
 	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
@@ -153,7 +154,7 @@ static __always_inline bool guard_lists_drop(
 	if (!pkt->block_generation)
 		return false;
 	pkt->listed = guard_listed(pkt, c, off, type);
-	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & PST_GUARD_DRY_LISTS) &&
+	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & (PST_GUARD_DRY_LISTS | PST_GUARD_FLOWS)) &&
 	       !guard_is_trial(pkt);
 }
 
@@ -328,8 +329,7 @@ __noinline int guard_fw_step(void)
  * What a verdict comes to in the cache: the action, and the counter above it. Rules on the way that only
  * count, and what a rule does beside its verdict, are not in it: such packets are searched for each time.
  */
-#define GUARD_VERDICT_COUNTER 16
-#define GUARD_VERDICT_NONE    0xffff0000u /* the policy */
+#define GUARD_VERDICT_NONE 0xffff0000u /* the policy */
 
 static __always_inline __u32 guard_fw_search(struct guard_packet *pkt)
 {
@@ -373,13 +373,13 @@ static __always_inline __u32 guard_fw_reason(struct guard_packet *pkt, __u32 ver
 	if (verdict == GUARD_VERDICT_NONE)
 		return policy == PST_FW_ACCEPT ? PST_GUARD_FW_POLICY : PST_GUARD_FW_NO_MATCH;
 	guard_count_rule(verdict >> GUARD_VERDICT_COUNTER, pkt);
+	pkt->verdict = verdict; /* how it is answered, and whose it is */
 	switch (verdict & 0xff) {
 	case PST_FW_ACCEPT:
 		return PST_GUARD_FW_ACCEPT;
 	case PST_FW_STEP:
 		return PST_GUARD_FW_STEP;
 	case PST_FW_REJECT:
-		pkt->verdict = verdict; /* how it is answered */
 		return PST_GUARD_FW_REJECT;
 	default:
 		return PST_GUARD_FW_DROP;
@@ -569,6 +569,8 @@ static __always_inline bool guard_end(struct guard_packet *pkt, __u32 reason)
 		dropped                          ? PST_GUARD_DROP
 		: reason == PST_GUARD_SYN_COOKIE ? PST_GUARD_ANSWER
 						 : PST_GUARD_PASS);
+	if (pkt->flags & PST_GUARD_FLOWS)
+		fwflow_judged(!dropped && reason != PST_GUARD_SYN_COOKIE);
 	return dropped;
 }
 

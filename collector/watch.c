@@ -84,6 +84,7 @@ void live_on_second(void *arg)
 
 	if (live->sink->report_path)
 		names_update(&live->sink->names, live->sink->report_path);
+	names_update_rules(&live->sink->names, pst_now_boot_ns());
 	if (live->sink->recorder)
 		recorder_flush(live->sink->recorder);
 	if (live->seconds++ % 10 == 0) {

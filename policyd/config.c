@@ -292,6 +292,12 @@ static const struct pst_conf_field fields[] = {
 		.type = PST_CONF_SECTION,
 		.help = "what is done about floods, each step with a dry run",
 		.section = ddos_fields},
+	{.key = "flows",
+		.type = PST_CONF_BOOL,
+		.offset = offsetof(struct config, flows),
+		.help = "flows tell what the guard made of their packets, and by which rule; what it drops "
+			"is seen "
+			"as flows too (off)"},
 	{.key = "retention",
 		.type = PST_CONF_SIZE,
 		.offset = offsetof(struct config, retention_bytes),
@@ -465,6 +471,7 @@ void config_guard(const struct config *config, struct guard_config *ret_guard)
 		.syn_cookies = config->syn_cookies,
 		.syn_ports = &config->syn_ports,
 		.ddos = ddos_of(config),
+		.flows = config->flows,
 	};
 	limits_by_protocol(config, ret_guard->by_protocol);
 }

@@ -22,6 +22,7 @@ struct guard_config {
 	bool syn_cookies;
 	const struct pst_strs *syn_ports; /* good ones (syn_ports_parse()); none: where somebody listens */
 	struct ddos_config ddos;
+	bool flows; /* PST_GUARD_FLOWS */
 };
 
 struct guard;
