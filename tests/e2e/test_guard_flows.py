@@ -3,6 +3,7 @@
 """Flows and what the guard made of them: verdict, reason and rule, from the packet programs to people."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,10 +31,11 @@ JUDGED = ("verdict", "reason", "fw_rule", "last_reason", "last_fw_rule")
 class FlowsTest(test_firewall.FirewallTest):
     rules = RULES
     at = "xdp"
+    sensor = ""
     policyd = "flows: yes"
 
     def setUp(self):
-        self.loader = test_firewall.LOADER.replace("flows: no, ", "") + f"\ninterfaces: [pstn0]\nrungs: {{guard: {self.at}}}"
+        self.loader = test_firewall.LOADER.replace("flows: no, ", self.sensor) + f"\ninterfaces: [pstn0]\nrungs: {{guard: {self.at}}}"
         super().setUp()
         self.p.sections["collector"] = "flow_interval: 100ms"
         self.p.write_config()
@@ -152,8 +154,34 @@ class AtXdp(FlowsTest):
         self.assertRegex(p.stdout, rf"(?m):{refused} → .*:{REFUSED} .* drop \(fw_drop\) by not here$")
 
 
+    def test_recorded(self):
+        """A recording says all of it but the names, which were policyd's on that host."""
+        path = os.path.join(self.p.dir, "flows.rec")
+        self.p.kill("collector")
+        self.p.begin("collector", "--record", path)
+        passed, dropped = self.send(ANSWERED), self.send(REFUSED)
+        for sport, port in ((passed, ANSWERED), (dropped, REFUSED)):
+            pipeline.wait_for(lambda at=(sport, port): self.flows(*at), "a flow")
+        self.assertEqual(self.p.stage["collector"].stop(signal.SIGTERM, pipeline.PATIENCE), 0)
+        p = subprocess.run([os.path.join(lib.BINDIR, "penstock"), "replay", "--bindir", lib.BINDIR, "--output", "jsonl", path],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=pipeline.PATIENCE, check=True)
+        flows = {e["sport"]: e for e in map(json.loads, p.stdout.splitlines()) if e["kind"] == "flow" and e["dir"] == "in"}
+        for sport, told in ((passed, ("pass", "fw_accept", None)), (dropped, ("drop", "fw_drop", None))):
+            self.assertEqual(tuple(flows[sport].get(f) for f in ("verdict", "reason", "fw_rule")), told)
+
+
 class AtTc(AtXdp):
     at = "tc"
+
+
+class WithoutTheSensor(FlowsTest):
+    sensor = "flows: no, "
+
+    def test_what_is_dropped(self):
+        """The guard's own table needs no sensor; of what passes there are no flows."""
+        sport = self.send(ANSWERED)
+        self.expect(self.send(REFUSED), REFUSED, 3, ("drop", "fw_drop", "not here", "fw_drop", "not here"))
+        self.assertEqual(self.flows(sport, ANSWERED), [])
 
 
 class Off(FlowsTest):

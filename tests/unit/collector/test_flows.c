@@ -227,6 +227,8 @@ static void verdicts(void **state)
 	assert_text(e, PST_FLOW_F_last_reason, "rate");
 	assert_text(e, PST_FLOW_F_last_fw_rule, "");
 	assert_true(e->sensor[PST_FLOW_F_flow_id].u == (1ull << 62 | 5ull << 32 | 3));
+	s.judged_first = PST_JUDGED(PST_GUARD_SYN_COOKIE, PST_JUDGED_NO_RULE, 0);
+	assert_text(event_of(f, &s, true, &out), PST_FLOW_F_verdict, "answer");
 	for (unsigned n = 0; n < 100000; n++) { /* no verdict without a reason that there is */
 		s.judged_first = (uint64_t)draw() << 32 | draw();
 		s.judged_last = (uint64_t)draw() << 32 | draw();
