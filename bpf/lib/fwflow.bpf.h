@@ -51,6 +51,42 @@ struct {
 	__type(value, struct fwflow_rate);
 } guard_flow_new SEC(".maps");
 
+/*
+ * Eight bits of each slot's key, a bucket to a word: what is not there is not in the bucket, so a packet of a
+ * new flow reads one word that is warm in place of slots that are not. Written with the bucket's claim.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PST_GUARD_FLOW_SLOTS / PST_BUCKET_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} guard_flow_tags SEC(".maps");
+
+#define FWFLOW_ONES 0x0101010101010101ULL
+
+static __always_inline __u64 fwflow_tag(__u64 hash)
+{
+	return (hash >> 8 & 0x7f) | 0x80;
+}
+
+/* False: it is certainly not in the bucket. */
+static __always_inline bool fwflow_may_be(__u32 bucket, __u64 hash)
+{
+	const __u64 *tags = bpf_map_lookup_elem(&guard_flow_tags, &bucket);
+	__u64 differ = tags ? PST_READ(*tags) ^ fwflow_tag(hash) * FWFLOW_ONES : 0;
+
+	return (differ - FWFLOW_ONES) & ~differ & (FWFLOW_ONES << 7);
+}
+
+static __always_inline void fwflow_set_tag(__u32 index, __u64 hash)
+{
+	__u32 bucket = index / PST_BUCKET_SLOTS, shift = index % PST_BUCKET_SLOTS * 8;
+	__u64 *tags = bpf_map_lookup_elem(&guard_flow_tags, &bucket);
+
+	if (tags)
+		PST_WRITE(*tags, (PST_READ(*tags) & ~(0xffULL << shift)) | fwflow_tag(hash) << shift);
+}
+
 #define FWFLOW_TABLE                                                                                         \
 	{                                                                                                    \
 		.table = &guard_flows, .claims = &guard_claims, .mask = PST_GUARD_FLOW_SLOTS - 1,            \
@@ -127,7 +163,7 @@ static __always_inline void fwflow_fill(struct pst_flow *flow, const struct guar
 }
 
 /* The rare half, once a flow. */
-__noinline int fwflow_new(void)
+__noinline int fwflow_new(__u64 hash)
 {
 	struct guard_packet *pkt = guard_packet();
 	const struct pst_slots t = FWFLOW_TABLE;
@@ -140,7 +176,7 @@ __noinline int fwflow_new(void)
 	if (!pkt)
 		return 0;
 	now = pkt->now_ns;
-	place = pst_slots_place(&t, (__u64 *)&pkt->key);
+	place = pst_slots_place_of(&t, hash);
 	if (fwflow_in_rate(now))
 		got = pst_slots_get(&t, &place, (__u64 *)&pkt->key, now, &slot, &index, &old);
 	if (got == PST_SLOTS_NONE || !slot) {
@@ -153,6 +189,7 @@ __noinline int fwflow_new(void)
 	}
 	pst_slots_set_key(&t, slot, (__u64 *)&pkt->key);
 	fwflow_fill((struct pst_flow *)slot, pkt, old);
+	fwflow_set_tag(index, hash);
 	pst_slots_publish(slot);
 	pst_slots_release(&t, &place);
 	return 0;
@@ -161,19 +198,23 @@ __noinline int fwflow_new(void)
 static __always_inline void fwflow_dropped(struct guard_packet *pkt)
 {
 	const struct pst_slots t = FWFLOW_TABLE;
+	struct pst_flow *flow = NULL;
 	struct pst_place place;
-	struct pst_flow *flow;
 	__u32 index;
+	__u64 hash;
 
 	pkt->key.ifindex = pkt->fw.ifindex;
 	pkt->key.netns = cfg_guard_netns;
 	pkt->key.dir = PST_DIR_IN;
-	place = pst_slots_place(&t, (__u64 *)&pkt->key);
-	flow = pst_slots_find(&t, &place, (__u64 *)&pkt->key, guard_now_ns(pkt), &index);
+	guard_now_ns(pkt);
+	hash = pst_slots_hash((__u64 *)&pkt->key, t.key_words);
+	place = pst_slots_place_of(&t, hash);
+	if (fwflow_may_be(place.bucket, hash))
+		flow = pst_slots_find(&t, &place, (__u64 *)&pkt->key, pkt->now_ns, &index);
 	if (flow)
 		fwflow_add(flow, pkt);
 	else
-		fwflow_new();
+		fwflow_new(hash);
 }
 
 /* With PST_GUARD_FLOWS: the verdict on the packet at hand is known. What is no IP is no flow. */
