@@ -25,6 +25,7 @@ struct live {
 	uint64_t idle_ns;                          /* length of the last tick without a record */
 	struct pst_class_stat seen[PST_CLASS_MAX]; /* sums at the last look */
 	bool seen_once;
+	bool told_guard; /* that its table is not ours */
 	unsigned seconds;
 };
 

@@ -53,6 +53,19 @@ static void read_ifaces(struct names *names, const json_t *array)
 	}
 }
 
+/* Does a sensor of that name run? */
+static bool is_sensor(const json_t *sensors, const char *name)
+{
+	for (size_t i = 0; i < json_array_size(sensors); i++) {
+		const json_t *item = json_array_get(sensors, i);
+		const char *text = json_string_value(json_object_get(item, "name"));
+
+		if (text && !strcmp(text, name))
+			return json_is_string(json_object_get(item, "rung"));
+	}
+	return false;
+}
+
 static int load(const char *path, json_t **ret_root)
 {
 	/* Others may make files in this folder: a FIFO of this name must not hold us. */
@@ -89,6 +102,7 @@ int names_update(struct names *names, const char *path)
 	read_table(names->drop, json_object_get(root, "drop_reasons"));
 	read_table(names->reset, json_object_get(root, "reset_reasons"));
 	read_ifaces(names, json_object_get(root, "interfaces"));
+	names->guarded = is_sensor(json_object_get(root, "sensors"), "guard");
 	names->net_ns = (uint32_t)json_integer_value(json_object_get(root, "net_ns"));
 	names->mtime_ns = mtime;
 	json_decref(root);

@@ -4,6 +4,7 @@
 #ifndef COLLECTOR_NAMES_H
 #define COLLECTOR_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct names {
 		char name[16];
 	} iface[NAMES_IFACES];
 	unsigned n_ifaces;
+	bool guarded;      /* the loader has a guard */
 	uint32_t net_ns;   /* whose interfaces they are; 0: not known */
 	uint64_t mtime_ns; /* of the file that was read last */
 	char scratch[24];

@@ -184,6 +184,24 @@ class WithoutTheSensor(FlowsTest):
         self.assertEqual(self.flows(sport, ANSWERED), [])
 
 
+class ALaterGuard(pipeline.PipelineTest):
+    def test_it_is_said(self):
+        """Flows that a guard drops which came after the collector are not told; the collector says so."""
+        loader = test_firewall.LOADER.replace("flows: no, ", "")
+        p = self.pipeline(loader=loader.replace("guard: {", "guard: {interfaces: [], ").replace("interfaces: [pstn0], ", ""))
+        peer = net.Peer(p)
+        self.addCleanup(peer.close)
+        p.up("loader", "collector")
+        p.sections["loader"] = loader
+        p.write_config()
+        p.stage["loader"].send(signal.SIGHUP)
+        pipeline.wait_for(lambda: "the guard is newer" in p.stage["collector"].text(), "a warning")
+        p.kill("collector")
+        p.up("collector")
+        pipeline.wait_for(lambda: p.status("collector")["uptime_ns"] > 2 * 10**9, "two looks at the report")
+        self.assertNotIn("the guard is newer", p.stage["collector"].text())
+
+
 class Off(FlowsTest):
     policyd = ""
 

@@ -326,6 +326,32 @@ static void files(void **state)
 	names_update_rules(&f->names, 1000); /* does not wait */
 }
 
+/* Whether there is a guard, as the loader's report says. */
+static void guarded(void **state)
+{
+	static const struct {
+		const char *text;
+		bool guarded;
+	} reports[] = {
+		{"{\"sensors\":[{\"name\":\"flows\",\"rung\":\"tcx\"},{\"name\":\"guard\",\"rung\":\"xdp\"}]"
+		 "}",
+			true},
+		{"{\"sensors\":[{\"name\":\"guard\",\"rung\":null}]}", false},
+		{"{\"sensors\":[{\"name\":\"guard\",\"rung\":\"tc\"}]}", true},
+		{"{\"sensors\":[7,{\"name\":7,\"rung\":\"tc\"},{\"rung\":\"tc\"}]}", false},
+		{"{\"sensors\":{\"name\":\"guard\",\"rung\":\"tc\"}}", false},
+		{"{}", false},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(reports); i++) {
+		write_places(f, reports[i].text, strlen(reports[i].text));
+		f->names.mtime_ns = 0;
+		assert_int_equal(names_update(&f->names, f->names.rules_path), 0);
+		assert_int_equal(f->names.guarded, reports[i].guarded);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -337,6 +363,7 @@ int main(void)
 		TEST(generations),
 		TEST(looked_for),
 		TEST(files),
+		TEST(guarded),
 	};
 
 	return cmocka_run_group_tests_name("flows of the guard", tests, NULL, NULL);
