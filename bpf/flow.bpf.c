@@ -9,6 +9,7 @@
 #include "bpf/lib/common.bpf.h"
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/emit.bpf.h"
+#include "bpf/lib/judged.bpf.h"
 #include "bpf/lib/link.bpf.h"
 #include "bpf/lib/maps_flow.bpf.h"
 #include "bpf/lib/maps_ring_flow.bpf.h"
@@ -19,6 +20,7 @@ const volatile __u32 cfg_flow_mask = 65536 - 1;             /* slots in `flows` 
 const volatile __u64 cfg_flow_idle_ns = 30ULL * 1000000000; /* a slot idle for so long may be taken over */
 const volatile bool cfg_flow_table = true;                  /* account flows */
 const volatile bool cfg_flow_ifaces = true;                 /* account interfaces */
+const volatile __u32 cfg_flow_judged = 0;                   /* there is a guard that may have judged them */
 
 /* Headers that are made contiguous when they are not: link, IP and its longest sensible chain, transport. */
 #define FLOW_PULL 256
@@ -29,6 +31,7 @@ struct flow_packet {
 	struct pst_packet p;
 	__u64 now;
 	__u64 bytes;
+	__u64 judged; /* PST_JUDGED; 0: not known */
 	__u32 packets;
 	__u32 off; /* of layer 3 */
 	__u16 type;
@@ -61,6 +64,14 @@ static __always_inline struct flow_packet *flow_packet(void)
 		.last_off = offsetof(struct pst_flow, last_ns), .idle_ns = cfg_flow_idle_ns,                 \
 	}
 
+static __always_inline void flow_judged(struct pst_flow *flow, __u64 word)
+{
+	if (!flow->judged_first)
+		PST_WRITE(flow->judged_first, word);
+	if (flow->judged_last != word)
+		PST_WRITE(flow->judged_last, word);
+}
+
 static __always_inline void flow_add(struct pst_flow *flow, const struct flow_packet *pkt)
 {
 	__u32 flags = PST_READ(flow->tcp_flags) | pkt->p.tcp_flags;
@@ -72,6 +83,8 @@ static __always_inline void flow_add(struct pst_flow *flow, const struct flow_pa
 	 */
 	if (flags != flow->tcp_flags)
 		PST_WRITE(flow->tcp_flags, flags);
+	if (pkt->judged)
+		flow_judged(flow, pkt->judged);
 }
 
 static __always_inline void flow_evict(const struct pst_flow *flow, __u32 index, __u64 gen)
@@ -130,6 +143,7 @@ __noinline int flow_new(void)
 	PST_WRITE(flow->last_ns, now);
 	flow->tcp_flags = pkt->p.tcp_flags;
 	flow->netns = pkt->key.netns;
+	flow->judged_first = flow->judged_last = pkt->judged;
 	pst_slots_publish(slot);
 	pst_slots_release(&t, &place);
 	return 0;
@@ -258,6 +272,8 @@ static __always_inline void flow_tc(struct __sk_buff *ctx, __u8 dir)
 	pkt->key.ifindex = ctx->ifindex;
 	pkt->key.netns = flow_netns(ctx);
 	pkt->key.dir = dir;
+	if (cfg_flow_judged && dir == PST_DIR_IN && what == PST_PARSE_OK)
+		pkt->judged = judged_take((__u64 *)&pkt->key, pkt->key.ifindex);
 	what = flow_measure(pkt, what, len > pkt->off ? len - pkt->off : 0, ctx->gso_size, ctx->gso_segs);
 	flow_account(pkt, what);
 }

@@ -7,6 +7,7 @@
 #include "bpf/lib/common.bpf.h"
 #include "bpf/vmlinux_net.h"
 #include "bpf/lib/ct_read.bpf.h"
+#include "bpf/lib/fwflow.bpf.h"
 #include "bpf/lib/guardcount.bpf.h"
 #include "bpf/lib/guardfw.bpf.h"
 #include "bpf/lib/guardlist.bpf.h"
@@ -49,11 +50,13 @@ static __always_inline const struct pst_guard *guard_control(void)
 	return bpf_map_lookup_elem(&guard, &zero);
 }
 
-/* No step is on that would have a say in a packet whose headers can be read. One line says it. */
+/* No step is on that would have a say in a packet whose headers can be read, or tell of it. One line says it.
+ */
 static __always_inline bool guard_is_idle(const struct pst_guard *g)
 {
 	return !(PST_READ(g->fw_generation) | PST_READ(g->block_generation) | PST_READ(g->bad_flags) |
-		 PST_READ(g->sig_generation) | (PST_READ(g->flags) & (GUARD_JUDGES | GUARD_INNER)));
+		 PST_READ(g->sig_generation) |
+		 (PST_READ(g->flags) & (GUARD_JUDGES | GUARD_INNER | PST_GUARD_FLOWS)));
 }
 
 /* Read once: the whole packet is judged by one generation of each table. */
@@ -339,6 +342,8 @@ static __always_inline bool guard_end(struct guard_packet *pkt, __u32 reason)
 		dropped                          ? PST_GUARD_DROP
 		: reason == PST_GUARD_SYN_COOKIE ? PST_GUARD_ANSWER
 						 : PST_GUARD_PASS);
+	if (pkt->flags & PST_GUARD_FLOWS)
+		fwflow_judged(!dropped && reason != PST_GUARD_SYN_COOKIE);
 	return dropped;
 }
 

@@ -273,6 +273,25 @@ static void log_end(struct line *l)
 	}
 }
 
+/* "drop (rate)", "pass (fw_accept) by ssh", and what became of its last packet if that is another. */
+static void judged_end(struct line *l)
+{
+	const struct pst_val *s = l->e->sensor;
+	const struct pst_val *rule = &s[PST_FLOW_F_fw_rule], *last = &s[PST_FLOW_F_last_fw_rule];
+
+	if (!s[PST_FLOW_F_verdict].len)
+		return;
+	field(l, "verdict");
+	put(l, " (");
+	field(l, "reason");
+	put(l, rule->len ? ") by " : ")");
+	field(l, "fw_rule");
+	if (last->len && (last->len != rule->len || memcmp(last->p, rule->p, last->len) != 0)) {
+		put(l, ", then ");
+		field(l, "last_fw_rule");
+	}
+}
+
 static void packet_line(struct line *l)
 {
 	field(l, "protocol");
@@ -302,7 +321,9 @@ static void packet_line(struct line *l)
 		field(l, "tcp_flags");
 	}
 	put(l, " ");
-	field(l, "end");
+	if (field(l, "end") && l->e->sensor[PST_FLOW_F_verdict].len)
+		put(l, ", ");
+	judged_end(l);
 }
 
 static void cred_line(struct line *l)

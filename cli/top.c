@@ -50,7 +50,7 @@ struct talk_key {
 	uint64_t a, b; /* hash of the ends: two different ones practically never meet */
 };
 struct talk_row {
-	char text[TALK_LEN];
+	char text[TALK_LEN], verdict[16], reason[32], rule[NAME_LEN];
 	uint64_t packets, bytes;
 };
 
@@ -127,6 +127,9 @@ static void count_talk(struct top *t, const struct pst_event *e)
 	if (!row)
 		return;
 	memcpy(row->text, line, (size_t)n + 1);
+	text(e, "verdict", row->verdict, sizeof(row->verdict));
+	text(e, "last_reason", row->reason, sizeof(row->reason));
+	text(e, "last_fw_rule", row->rule, sizeof(row->rule));
 	row->packets += number(e, "delta_packets");
 	row->bytes += number(e, "delta_bytes");
 }
@@ -210,8 +213,12 @@ static void print_flows(struct top *t, double seconds, size_t rows)
 	for (size_t i = 0; i < n && i < rows; i++) {
 		const struct talk_row *r = talks[i];
 
-		printf("%12.0f %10.1f  %s\n", (double)r->bytes / seconds, (double)r->packets / seconds,
-			r->text);
+		printf("%12.0f %10.1f  %s%s%s%s%s\n", (double)r->bytes / seconds,
+			(double)r->packets / seconds, r->text, *r->verdict ? "  " : "", r->verdict,
+			*r->rule     ? " by "
+			: *r->reason ? ": "
+				     : "",
+			*r->rule ? r->rule : r->reason);
 	}
 }
 
@@ -259,9 +266,11 @@ static json_t *json_flows(struct top *t, double seconds, size_t rows)
 	for (size_t i = 0; i < n && i < rows; i++) {
 		const struct talk_row *r = talks[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "flow", r->text, "bytes_per_second",
-						    (double)r->bytes / seconds, "packets_per_second",
-						    (double)r->packets / seconds));
+		json_array_append_new(
+			list, json_pack("{s:s, s:f, s:f, s:s, s:s, s:s}", "flow", r->text, "bytes_per_second",
+				      (double)r->bytes / seconds, "packets_per_second",
+				      (double)r->packets / seconds, "verdict", r->verdict, "reason",
+				      r->reason, "fw_rule", r->rule));
 	}
 	return list;
 }

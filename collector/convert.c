@@ -167,6 +167,7 @@ static const struct {
 	{PST_REC_UDP_READ, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_FLOW_EVICTED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
 	{PST_REC_FLOW_READ, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
+	{PST_REC_FLOW_DROPPED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
 };
 
 int convert_topic(uint16_t kind)

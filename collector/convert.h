@@ -23,6 +23,7 @@ int convert_record(struct convert *c, const struct pst_rec *rec, size_t len, str
 struct convert_flow {
 	const struct pst_flow *slot;
 	uint64_t index;
+	bool dropped; /* it is of the guard's table: what did not pass */
 	uint64_t ts_ns;
 	uint64_t delta_packets, delta_bytes;
 	const char *end; /* "" while it goes on */

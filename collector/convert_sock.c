@@ -160,10 +160,39 @@ int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_
 	return -ENOENT; /* slots go through the tables (tables.c) */
 }
 
+/* Tables may hold anything: a reason that there is none is not known, and nothing else of that word is. */
+static bool is_judged(uint64_t word)
+{
+	return word && pst_guard_reason_name(PST_JUDGED_REASON(word));
+}
+
+static struct pst_val rule_of(struct convert *c, const struct convert_flow *f, uint64_t word)
+{
+	return text(names_rule(c->names, PST_JUDGED_GENERATION(word), PST_JUDGED_COUNTER(word),
+		f->slot->first_ns, f->ts_ns));
+}
+
+static void flow_judged(struct convert *c, const struct convert_flow *f, struct pst_val *v)
+{
+	uint64_t first = f->slot->judged_first, last = f->slot->judged_last;
+
+	if (is_judged(first)) {
+		v[PST_FLOW_F_verdict] = text(f->dropped ? verdict_of(PST_JUDGED_REASON(first)) : "pass");
+		v[PST_FLOW_F_reason] = text(pst_guard_reason_name(PST_JUDGED_REASON(first)));
+		v[PST_FLOW_F_fw_rule] = rule_of(c, f, first);
+		v[PST_FLOW_F_fw_generation].u = PST_JUDGED_GENERATION(first);
+	}
+	if (is_judged(last)) {
+		v[PST_FLOW_F_last_reason] = text(pst_guard_reason_name(PST_JUDGED_REASON(last)));
+		v[PST_FLOW_F_last_fw_rule] = rule_of(c, f, last);
+	}
+}
+
 void convert_flow(struct convert *c, const struct convert_flow *f, struct pst_buf *out)
 {
 	const struct pst_flow *s = f->slot;
 	const char *iface = names_iface(c->names, s->key.ifindex, s->netns);
+	uint64_t dropped_bit = (uint64_t)f->dropped << 62;
 	struct pst_val v[PST_FLOW_F_N] = {0};
 
 	v[PST_FLOW_F_protocol].u = s->key.protocol;
@@ -183,8 +212,9 @@ void convert_flow(struct convert *c, const struct convert_flow *f, struct pst_bu
 	v[PST_FLOW_F_first_ns].u = s->first_ns;
 	v[PST_FLOW_F_last_ns].u = s->last_ns;
 	v[PST_FLOW_F_end] = pst_val_str(f->end, strlen(f->end));
-	v[PST_FLOW_F_flow_id].u = f->index << 32 | (s->gen >> 1 & 0xffffffff);
+	v[PST_FLOW_F_flow_id].u = dropped_bit | f->index << 32 | (s->gen >> 1 & 0xffffffff);
 	v[PST_FLOW_F_net_ns].u = s->netns;
+	flow_judged(c, f, v);
 	pst_event_pack(out, PST_KIND_FLOW, f->ts_ns, v);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "collector/live_internal.h"
+#include "proto/abi/guard.h"
 #include "proto/abi/maps.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -132,12 +133,28 @@ static void on_udp(void *arg)
 		pst_bus_flush(live->sink->bus);
 }
 
+/* What gave way in the guard's table before it was told. */
+static void tell_untold(struct live *live)
+{
+	struct tables *t = &live->sink->tables;
+
+	if (!t->untold_drops)
+		return;
+	live->untold->value += t->untold_drops;
+	sink_loss(live->sink, PST_MAP_GUARD_FLOWS, "overwritten", t->untold_drops);
+	t->untold_drops = 0;
+}
+
 static void on_flows(void *arg)
 {
 	struct live *live = arg;
+	struct tables *t = &live->sink->tables;
+	unsigned n;
 
-	live->sink->tables.now_ns = pst_now_boot_ns();
-	if (tables_read_flows(&live->sink->tables))
+	t->now_ns = pst_now_boot_ns();
+	n = tables_read_flows(t) + tables_read_drops(t);
+	tell_untold(live);
+	if (n)
 		pst_bus_flush(live->sink->bus);
 }
 
@@ -248,6 +265,9 @@ static int open_maps(struct live *live)
 	e = e ? e
 	      : open_table(live, PST_MAP_FLOWS, sizeof(struct pst_flow), "collector.flows", identity,
 			PST_TOPIC_FLOW, &live->sink->tables.flows);
+	e = e ? e
+	      : open_table(live, PST_MAP_GUARD_FLOWS, sizeof(struct pst_flow), "collector.drops", identity,
+			PST_TOPIC_FLOW, &live->sink->tables.drops);
 	return e ? e
 		 : open_table(live, PST_MAP_UDP_PEERS, sizeof(struct pst_udp), "collector.udp", identity,
 			   PST_TOPIC_NET, &live->sink->tables.udp);
@@ -285,7 +305,10 @@ int live_open(struct pst_loop *loop, const struct config *config, struct sink *s
 		live_free(live);
 		return e;
 	}
+	live->untold = pst_counter("untold_drop_packets",
+		"dropped packets of flows that gave way in the guard's table before they were told");
 	sink->report_path = pst_run_path(&config->common, "loader.json");
+	sink->names.rules_path = pst_run_path(&config->common, "policyd.places");
 	*ret_live = live;
 	return 0;
 }
@@ -312,7 +335,7 @@ int live_start(struct live *live)
 	}
 	if (!e && live->sink->tables.udp.told)
 		e = timer(live, on_udp, live->config->udp_interval_ns, &live->udp_timer);
-	if (!e && live->sink->tables.flows.told)
+	if (!e && (live->sink->tables.flows.told || live->sink->tables.drops.told))
 		e = timer(live, on_flows, live->config->flow_interval_ns, &live->flow_timer);
 	e = e ? e : timer(live, live_on_second, SEC, &live->second);
 	if (e)
@@ -340,6 +363,7 @@ void live_free(struct live *live)
 	}
 	table_close(&live->sink->tables.flows);
 	table_close(&live->sink->tables.udp);
+	table_close(&live->sink->tables.drops);
 	pst_shm_unmap(&live->ctl);
 	pst_shm_unmap(&live->stats);
 	pst_fds_done(&live->fds);

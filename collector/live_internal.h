@@ -21,10 +21,11 @@ struct live {
 	struct pst_shm ctl, stats;
 	struct live_ring rings[PST_CLASS_MAX];
 	struct pst_source *tick, *udp_timer, *flow_timer, *second;
-	struct pst_stat *wakeups;
+	struct pst_stat *wakeups, *untold;
 	uint64_t idle_ns;                          /* length of the last tick without a record */
 	struct pst_class_stat seen[PST_CLASS_MAX]; /* sums at the last look */
 	bool seen_once;
+	bool told_guard; /* that its table is not ours */
 	unsigned seconds;
 };
 

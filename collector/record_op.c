@@ -2,14 +2,13 @@
 #include "collector/record_op.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
-#include "proto/base/sandbox.h"
+#include "proto/base/own.h"
 #include "proto/wire/ctl.h"
 
 #define LEASE_NS    10000000000ull
@@ -140,14 +139,6 @@ static int on_op(void *arg, const msgpack_object *request, struct pst_buf *reply
 	return 0;
 }
 
-static gid_t find_group(void)
-{
-	char buf[4096];
-	struct group g, *found = NULL;
-
-	return getgrnam_r(PST_GROUP, &g, buf, sizeof(buf), &found) || !found ? (gid_t)-1 : g.gr_gid;
-}
-
 int record_op_open(struct pst_loop *loop, struct pst_bus *bus, const struct config *config, struct sink *sink,
 	struct record_op **ret_op)
 {
@@ -158,7 +149,7 @@ int record_op_open(struct pst_loop *loop, struct pst_bus *bus, const struct conf
 		return -ENOMEM;
 	op->config = config;
 	op->sink = sink;
-	op->group = find_group();
+	op->group = pst_own_group();
 	remove_left(config->common.run_dir);
 	e = pst_loop_timer(loop, on_lease_end, op, &op->lease);
 	e = e ? e : pst_ctl_handle(bus, "record", on_op, op);

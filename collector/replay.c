@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/source.h"
+#include "proto/abi/guard.h"
 #include "proto/abi/maps.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -153,6 +154,7 @@ int replay_open(
 	e = recording_open(config->replay, &r->recording);
 	e = e ? e : table_open(&sink->tables.flows, NULL, 1, TABLE_SLOTS, 0, 0);
 	e = e ? e : table_open(&sink->tables.udp, NULL, 1, TABLE_SLOTS, 0, 0);
+	e = e ? e : table_open(&sink->tables.drops, NULL, 1, PST_GUARD_FLOW_SLOTS, 0, 0);
 	if (e) {
 		replay_free(r);
 		return e;
@@ -182,5 +184,6 @@ void replay_free(struct replay *r)
 	recording_close(&r->recording);
 	table_close(&r->sink->tables.flows);
 	table_close(&r->sink->tables.udp);
+	table_close(&r->sink->tables.drops);
 	free(r);
 }

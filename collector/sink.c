@@ -15,8 +15,8 @@ static void count_malformed(const struct pst_rec *rec, size_t len)
 
 static bool is_slot(uint16_t kind)
 {
-	return kind == PST_REC_FLOW_EVICTED || kind == PST_REC_FLOW_READ || kind == PST_REC_UDP_EVICTED ||
-	       kind == PST_REC_UDP_READ;
+	return kind == PST_REC_FLOW_EVICTED || kind == PST_REC_FLOW_READ || kind == PST_REC_FLOW_DROPPED ||
+	       kind == PST_REC_UDP_EVICTED || kind == PST_REC_UDP_READ;
 }
 
 void sink_record(struct sink *sink, const struct pst_rec *rec, size_t len)

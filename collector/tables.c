@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "proto/abi/guard.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 #include "proto/base/own.h"
@@ -156,11 +157,12 @@ static struct told *tell(const struct tables *t, struct told_slot *line, enum ps
 	return &line->now;
 }
 
-static void put_flow(
-	struct tables *t, uint64_t index, const struct pst_flow *s, struct told_slot *line, const char *end)
+static void put_flow(struct tables *t, uint64_t index, const struct pst_flow *s, struct told_slot *line,
+	const char *end, bool dropped)
 {
 	struct told *told = tell(t, line, PST_TOPIC_FLOW);
-	struct convert_flow f = {.slot = s, .index = index, .ts_ns = t->now_ns, .end = end};
+	struct convert_flow f = {
+		.slot = s, .index = index, .dropped = dropped, .ts_ns = t->now_ns, .end = end};
 	struct pst_buf *out = pst_bus_put(t->bus, PST_TOPIC_FLOW);
 
 	f.delta_packets = delta(s->packets, told->a_packets);
@@ -197,7 +199,7 @@ static bool look_at_flow(struct tables *t, uint64_t index, const struct pst_flow
 	end = flow_end(t, s);
 	if (!*end && (!changed || (told->at_ns && since(t->now_ns, told->at_ns) < t->config->flow_active_ns)))
 		return false;
-	put_flow(t, index, s, line, end);
+	put_flow(t, index, s, line, end, false);
 	rec.index = index;
 	rec.slot = *s;
 	record(t, PST_REC_FLOW_READ, sizeof(rec), &rec.h);
@@ -227,6 +229,67 @@ unsigned tables_read_flows(struct tables *t)
 			continue;
 		if (pst_slot_read(&t->flows.shm, i, &s))
 			n += look_at_flow(t, i, &s);
+	}
+	return n;
+}
+
+/* ---- what the guard drops ---- */
+
+/*
+ * The slot's line, for the flow that has it now. What flows before it dropped and nobody told is counted: the
+ * slot keeps the sum of all before (`gone_packets`), the line what of it was gone when its flow began
+ * (b_packets) and what was told of that flow.
+ */
+static struct told *drop_line(struct tables *t, struct told_slot *line, const struct pst_flow *s)
+{
+	struct told *told = &line->now;
+
+	if (told->gen == s->gen)
+		return told;
+	t->untold_drops += delta(s->gone_packets, told->b_packets + told->a_packets);
+	*told = (struct told){.gen = s->gen, .b_packets = s->gone_packets};
+	return told;
+}
+
+static const char *drop_end(const struct tables *t, const struct pst_flow *s)
+{
+	return since(t->now_ns, s->last_ns) >= PST_GUARD_FLOW_IDLE_NS ? "idle" : "";
+}
+
+/* A slot may be another flow's soon, so what is new is told at each look. */
+static bool look_at_drop(struct tables *t, uint64_t index, const struct pst_flow *s)
+{
+	struct told_slot *line = &t->drops.told->slot[index];
+	struct told *told = drop_line(t, line, s);
+	const char *end = drop_end(t, s);
+	struct pst_rec_flow rec;
+
+	if (told->at_ns && told->a_packets == s->packets && (told->ended || !*end))
+		return false;
+	put_flow(t, index, s, line, end, true);
+	rec.index = index;
+	rec.slot = *s;
+	record(t, PST_REC_FLOW_DROPPED, sizeof(rec), &rec.h);
+	return true;
+}
+
+static bool drop_unchanged(const struct tables *t, uint64_t index, const volatile struct pst_flow *live)
+{
+	const struct told *told = &t->drops.told->slot[index].now;
+
+	return !live->gen || (told->gen == live->gen && told->ended && told->a_packets == live->packets);
+}
+
+unsigned tables_read_drops(struct tables *t)
+{
+	unsigned n = 0;
+	struct pst_flow s;
+
+	for (size_t i = 0; t->drops.shm.base && i < t->drops.shm.entries; i++) {
+		if (drop_unchanged(t, i, pst_shm_at(&t->drops.shm, i)))
+			continue;
+		if (pst_slot_read(&t->drops.shm, i, &s))
+			n += look_at_drop(t, i, &s);
 	}
 	return n;
 }
@@ -297,13 +360,24 @@ static int flow_record(struct tables *t, const struct pst_rec_flow *r)
 	if (!slot_evicted(&line->now, r->slot.gen))
 		return 0;
 	if (r->h.kind == PST_REC_FLOW_READ) {
-		put_flow(t, r->index, &r->slot, line, flow_end(t, &r->slot));
+		put_flow(t, r->index, &r->slot, line, flow_end(t, &r->slot), false);
 		return 0;
 	}
 	/* Nothing new to tell of a flow whose end was told with these totals. */
 	if (!line->now.ended || line->now.a_packets != r->slot.packets)
-		put_flow(t, r->index, &r->slot, line, "evicted");
+		put_flow(t, r->index, &r->slot, line, "evicted", false);
 	line->now = (struct told){0};
+	return 0;
+}
+
+static int drop_record(struct tables *t, const struct pst_rec_flow *r)
+{
+	struct told_slot *line = line_of(&t->drops, r->index);
+
+	if (!line)
+		return -EBADMSG;
+	drop_line(t, line, &r->slot);
+	put_flow(t, r->index, &r->slot, line, drop_end(t, &r->slot), true);
 	return 0;
 }
 
@@ -328,6 +402,8 @@ int tables_record(struct tables *t, const struct pst_rec *rec)
 	case PST_REC_FLOW_EVICTED:
 	case PST_REC_FLOW_READ:
 		return flow_record(t, (const void *)rec);
+	case PST_REC_FLOW_DROPPED:
+		return drop_record(t, (const void *)rec);
 	case PST_REC_UDP_EVICTED:
 	case PST_REC_UDP_READ:
 		return udp_record(t, (const void *)rec);

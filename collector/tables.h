@@ -15,7 +15,7 @@
 struct told {
 	uint64_t gen;                /* generation that this is about; 0: none */
 	uint64_t a_packets, a_bytes; /* flow; UDP: sent */
-	uint64_t b_packets, b_bytes; /* UDP: received */
+	uint64_t b_packets, b_bytes; /* UDP: received; of the guard's flows: gone before it began */
 	uint64_t at_ns;              /* when */
 	uint64_t ended;              /* the end was told */
 	uint64_t waiting; /* passes since the slot was seen under a newer generation, see slot_taken() */
@@ -49,7 +49,8 @@ int table_open(struct table *t, const char *path, uint64_t identity, size_t entr
 void table_close(struct table *t);
 
 struct tables {
-	struct table flows, udp;
+	struct table flows, udp, drops; /* drops: flows of which the guard let packets not pass */
+	uint64_t untold_drops;          /* packets of such flows that gave way before they were told */
 	struct convert *convert;
 	struct pst_bus *bus;
 	const struct config *config;
@@ -62,7 +63,8 @@ struct tables {
 /* One pass over a table: puts events for what changed. Return their number. */
 unsigned tables_read_flows(struct tables *t);
 unsigned tables_read_udp(struct tables *t);
-/* A slot record from the ring or a file (any of the four kinds). 0 or -EBADMSG. */
+unsigned tables_read_drops(struct tables *t);
+/* A slot record from the ring or a file. 0 or -EBADMSG. */
 int tables_record(struct tables *t, const struct pst_rec *rec);
 
 #endif

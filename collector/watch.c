@@ -78,12 +78,25 @@ static void look_at_class(struct live *live, unsigned class)
 	live->seen[class] = now;
 }
 
+/* Descriptors are fetched at the start. */
+static void look_for_guard(struct live *live)
+{
+	if (!live->sink->names.guarded || live->sink->tables.drops.shm.base || live->told_guard)
+		return;
+	live->told_guard = true;
+	pst_warn("the guard is newer than this process: flows that it drops (policyd.flows) are not told "
+		 "until the "
+		 "collector is started again");
+}
+
 void live_on_second(void *arg)
 {
 	struct live *live = arg;
 
 	if (live->sink->report_path)
 		names_update(&live->sink->names, live->sink->report_path);
+	look_for_guard(live);
+	names_update_rules(&live->sink->names, pst_now_boot_ns());
 	if (live->sink->recorder)
 		recorder_flush(live->sink->recorder);
 	if (live->seconds++ % 10 == 0) {

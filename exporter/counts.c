@@ -141,6 +141,8 @@ static void count_flow(struct counts *counts, const struct pst_event *event)
 	unsigned dir;
 
 	flows_update(counts->flows, event, &delta);
+	if (delta.dropped) /* penstock_guard_packets_total has these */
+		return;
 	dir = dir_of(delta.dir);
 	counts->flow_packets[delta.protocol][dir] += delta.packets;
 	counts->flow_bytes[delta.protocol][dir] += delta.bytes;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "exporter/pick.h"
+#include "proto/abi/records.h"
 #include "proto/base/cache.h"
 #include "proto/base/cleanup.h"
 #include "proto/wire/json.h"
@@ -12,15 +13,17 @@ struct flow_key {
 	uint8_t saddr[16], daddr[16];
 	uint16_t sport, dport;
 	uint8_t protocol, dir;
-	uint16_t pad;
+	uint16_t dropped; /* the same flow may be one that passes, too: by the guard's rules, or its limits */
 	uint32_t ifindex, net_ns;
 };
 
 struct flow {
 	uint64_t packets, bytes, first_ns, last_ns, flow_id;
-	uint32_t tcp_flags;
+	uint32_t tcp_flags, fw_generation;
 	uint8_t family;
-	char end[11], interface[16], service[16]; /* NUL-padded, cut */
+	/* NUL-padded, cut */
+	char end[11], interface[16], service[16], verdict[8], reason[16], last_reason[16];
+	char fw_rule[PST_FW_NAME_BYTES + 1], last_fw_rule[PST_FW_NAME_BYTES + 1];
 };
 
 struct flows {
@@ -55,6 +58,25 @@ static void copy_text(char *to, size_t size, const void *bytes, uint32_t len)
 	memcpy(to, bytes, PST_MIN(len, size - 1));
 }
 
+static void pick_text(struct pick *pick, uint32_t field, char *to, size_t size)
+{
+	uint32_t len;
+	const void *text = pick_bytes(pick, field, &len);
+
+	copy_text(to, size, text, len);
+}
+
+/* What the guard made of it. */
+static void pick_judged(struct pick *sensor, struct flow *flow)
+{
+	pick_text(sensor, PST_FLOW_F_verdict, flow->verdict, sizeof(flow->verdict));
+	pick_text(sensor, PST_FLOW_F_reason, flow->reason, sizeof(flow->reason));
+	pick_text(sensor, PST_FLOW_F_fw_rule, flow->fw_rule, sizeof(flow->fw_rule));
+	flow->fw_generation = (uint32_t)pick_uint(sensor, PST_FLOW_F_fw_generation);
+	pick_text(sensor, PST_FLOW_F_last_reason, flow->last_reason, sizeof(flow->last_reason));
+	pick_text(sensor, PST_FLOW_F_last_fw_rule, flow->last_fw_rule, sizeof(flow->last_fw_rule));
+}
+
 /* Fields are picked in the order of the schema. */
 void flows_update(struct flows *flows, const struct pst_event *event, struct flow_delta *ret_delta)
 {
@@ -62,8 +84,6 @@ void flows_update(struct flows *flows, const struct pst_event *event, struct flo
 	struct flow_key key = {0};
 	struct flow new = {0}, *flow;
 	struct flow_delta delta = {0};
-	const void *text;
-	uint32_t len;
 
 	key.protocol = (uint8_t)pick_uint(&sensor, PST_FLOW_F_protocol);
 	new.family = (uint8_t)pick_uint(&sensor, PST_FLOW_F_family);
@@ -73,8 +93,7 @@ void flows_update(struct flows *flows, const struct pst_event *event, struct flo
 	key.dport = (uint16_t)pick_uint(&sensor, PST_FLOW_F_dport);
 	key.dir = (uint8_t)pick_uint(&sensor, PST_FLOW_F_dir);
 	key.ifindex = (uint32_t)pick_uint(&sensor, PST_FLOW_F_ifindex);
-	text = pick_bytes(&sensor, PST_FLOW_F_interface, &len);
-	copy_text(new.interface, sizeof(new.interface), text, len);
+	pick_text(&sensor, PST_FLOW_F_interface, new.interface, sizeof(new.interface));
 	new.packets = pick_uint(&sensor, PST_FLOW_F_packets);
 	new.bytes = pick_uint(&sensor, PST_FLOW_F_bytes);
 	delta.packets = pick_uint(&sensor, PST_FLOW_F_delta_packets);
@@ -86,8 +105,9 @@ void flows_update(struct flows *flows, const struct pst_event *event, struct flo
 	copy_text(new.end, sizeof(new.end), delta.end, delta.end_len);
 	new.flow_id = pick_uint(&sensor, PST_FLOW_F_flow_id);
 	key.net_ns = (uint32_t)pick_uint(&sensor, PST_FLOW_F_net_ns);
-	text = pick_bytes(&enricher, PST_ENR_service, &len);
-	copy_text(new.service, sizeof(new.service), text, len);
+	pick_judged(&sensor, &new);
+	key.dropped = delta.dropped = new.verdict[0] && strcmp(new.verdict, "pass") != 0;
+	pick_text(&enricher, PST_ENR_service, new.service, sizeof(new.service));
 	delta.protocol = key.protocol;
 	delta.dir = key.dir;
 	*ret_delta = delta;
@@ -136,6 +156,12 @@ static void as_event(const struct flow_key *key, const struct flow *flow, struct
 	s[PST_FLOW_F_end] = text_val(flow->end, sizeof(flow->end));
 	s[PST_FLOW_F_flow_id].u = flow->flow_id;
 	s[PST_FLOW_F_net_ns].u = key->net_ns;
+	s[PST_FLOW_F_verdict] = text_val(flow->verdict, sizeof(flow->verdict));
+	s[PST_FLOW_F_reason] = text_val(flow->reason, sizeof(flow->reason));
+	s[PST_FLOW_F_fw_rule] = text_val(flow->fw_rule, sizeof(flow->fw_rule));
+	s[PST_FLOW_F_fw_generation].u = flow->fw_generation;
+	s[PST_FLOW_F_last_reason] = text_val(flow->last_reason, sizeof(flow->last_reason));
+	s[PST_FLOW_F_last_fw_rule] = text_val(flow->last_fw_rule, sizeof(flow->last_fw_rule));
 	event->enricher[PST_ENR_service] = text_val(flow->service, sizeof(flow->service));
 	event->kind = PST_KIND_FLOW;
 	event->desc = pst_kind_by_id(PST_KIND_FLOW);

@@ -11,6 +11,7 @@ struct flows;
 /* What one event adds, for the metrics. */
 struct flow_delta {
 	uint8_t protocol, dir;
+	bool dropped; /* by the guard, or answered: they did not come through */
 	uint64_t packets, bytes;
 	const void *end;  /* in the event */
 	uint32_t end_len; /* 0: the flow goes on */

@@ -20,6 +20,7 @@ static struct object_params params_of(const struct build *b)
 		.id_seed = b->l->pins.state->id_seed,
 		.percpu_offsets = b->l->features.percpu_offsets,
 		.syn_cookies = b->l->features.results[FEATURE_SYN_COOKIES].ok,
+		.net_ns = (uint32_t)b->l->features.net_ns,
 	};
 }
 

@@ -18,7 +18,8 @@ struct def {
 	uint32_t type, key_size, value_size, max_entries, flags;
 };
 
-static const char *const frozen[] = {PST_MAP_CLASS_STATS, PST_MAP_FLOWS, PST_MAP_UDP_PEERS};
+static const char *const frozen[] = {
+	PST_MAP_CLASS_STATS, PST_MAP_FLOWS, PST_MAP_UDP_PEERS, PST_MAP_GUARD_FLOWS};
 
 void maps_done(struct maps *maps)
 {
@@ -65,6 +66,7 @@ static int set_size(const struct loader_config *c, struct bpf_map *map)
 		{PST_MAP_FW_LINES, 0, c->firewall_memory / 2},
 		{PST_MAP_BLOCK_LINES, c->list_memory / sizeof(union pst_line), 0},
 		{PST_MAP_GUARD_COUNTS, cpus, 0},
+		{PST_MAP_JUDGED, cpus, 0},
 		{PST_MAP_CT, c->connections / PST_CT_WAYS, 0},
 		{PST_MAP_CT_NEW, c->connections / PST_CT_WAYS, 0},
 		{PST_MAP_SRC_RATES, c->sources / PST_SRC_WAYS, 0},

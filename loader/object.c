@@ -152,7 +152,7 @@ struct number {
 };
 
 /* Fills @list (PARAMS entries). */
-#define PARAMS 17
+#define PARAMS 19
 static void list_params(const struct object_params *p, struct number list[PARAMS])
 {
 	const struct loader_config *c = p->config;
@@ -174,6 +174,8 @@ static void list_params(const struct object_params *p, struct number list[PARAMS
 		{"cfg_ct_new_mask", c->connections / PST_CT_WAYS - 1},
 		{"cfg_src_mask", c->sources / PST_SRC_WAYS - 1},
 		{"cfg_syn_cookies", p->syn_cookies},
+		{"cfg_guard_netns", p->net_ns},
+		{"cfg_flow_judged", c->sensors[SENSOR_GUARD] && c->guarded.n},
 		{"cfg_fwcache_mask", maps_fwcache_bytes((unsigned)cpus) / sizeof(union pst_line) - 1},
 	};
 

@@ -23,6 +23,7 @@ struct object_params {
 	uint64_t id_seed;
 	uint64_t percpu_offsets;
 	bool syn_cookies; /* the kernel has the helpers */
+	uint32_t net_ns;  /* of the guarded interfaces */
 };
 
 /*

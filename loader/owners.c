@@ -25,6 +25,7 @@ static const struct owner map_owners[] = {
 	{PST_MAP_CLASS_STATS, "collector", 0660},
 	{PST_MAP_FLOWS, "collector", 0660},
 	{PST_MAP_UDP_PEERS, "collector", 0660},
+	{PST_MAP_GUARD_FLOWS, "collector", 0660},
 	{PST_MAP_GUARD, "policyd", 0660},
 	{PST_MAP_FW_LINES, "policyd", 0660},
 	{PST_MAP_BLOCK_LINES, "policyd", 0660},

@@ -130,6 +130,12 @@ static const struct pst_conf_field fields[] = {
 		.type = PST_CONF_SECTION,
 		.help = "what is done about floods, each step with a dry run",
 		.section = config_ddos_fields},
+	{.key = "flows",
+		.type = PST_CONF_BOOL,
+		.offset = offsetof(struct config, flows),
+		.help = "flows tell what the guard made of their packets, and by which rule; what it drops "
+			"is seen "
+			"as flows too (off)"},
 	{.key = "retention",
 		.type = PST_CONF_SIZE,
 		.offset = offsetof(struct config, retention_bytes),
@@ -223,6 +229,7 @@ void config_guard(const struct config *config, struct guard_config *ret_guard)
 		.syn_ports = &config->syn_ports,
 		.syn_except = &config->syn_except,
 		.ddos = config_ddos(config),
+		.flows = config->flows,
 	};
 	ret_guard->ddos.signatures = signatures_path(config);
 	ret_guard->ddos.signatures_named = config->ddos_signatures;

@@ -30,6 +30,7 @@ struct config {
 	bool offenders_forgeable;
 	int offenders_action; /* 0: count, 1: drop */
 	uint64_t detect_packets, detect_quiet_ns;
+	bool flows;
 	int ddos_flags; /* enum ddos_action */
 	uint64_t retention_bytes;
 	char *firewall; /* its file; NULL: the default, if it is there */

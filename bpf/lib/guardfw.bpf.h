@@ -4,6 +4,7 @@
 #define PST_GUARDFW_BPF_H
 
 #include "bpf/lib/fwacts.bpf.h"
+#include "bpf/lib/fwflow.bpf.h"
 #include "bpf/lib/trial.bpf.h"
 
 #define GUARD_TAGGED 0x10000
@@ -112,8 +113,7 @@ __noinline int guard_fw_step(void)
  * What a verdict comes to in the cache: the action, and the counter above it. Rules on the way that only
  * count, and what a rule does beside its verdict, are not in it: such packets are searched for each time.
  */
-#define GUARD_VERDICT_COUNTER 16
-#define GUARD_VERDICT_NONE    0xffff0000u /* the policy */
+#define GUARD_VERDICT_NONE 0xffff0000u /* the policy */
 
 static __always_inline __u32 guard_fw_search(struct guard_packet *pkt)
 {
@@ -188,13 +188,13 @@ static __always_inline __u32 guard_fw_reason(struct guard_packet *pkt, __u32 ver
 	if (verdict == GUARD_VERDICT_NONE)
 		return policy == PST_FW_ACCEPT ? PST_GUARD_FW_POLICY : PST_GUARD_FW_NO_MATCH;
 	guard_count_rule(verdict >> GUARD_VERDICT_COUNTER, pkt);
+	pkt->verdict = verdict; /* how it is answered, and whose it is */
 	switch (verdict & 0xff) {
 	case PST_FW_ACCEPT:
 		return PST_GUARD_FW_ACCEPT;
 	case PST_FW_STEP:
 		return PST_GUARD_FW_STEP;
 	case PST_FW_REJECT:
-		pkt->verdict = verdict; /* how it is answered */
 		return PST_GUARD_FW_REJECT;
 	default:
 		return PST_GUARD_FW_DROP;

@@ -93,7 +93,7 @@ static __always_inline __u32 guard_listed(
 
 /*
  * Before anything else of the packet is read, so that what is blocked costs little. True: the lists drop it.
- * A dry run and a trial, which tells what the packet was, go on.
+ * A dry run, a trial and the table of flows, which tell what the packet was, go on.
  */
 static __always_inline bool guard_lists_drop(
 	struct guard_packet *pkt, const struct pst_cursor *c, __u64 off, __u16 type)
@@ -101,7 +101,7 @@ static __always_inline bool guard_lists_drop(
 	if (!pkt->block_generation)
 		return false;
 	pkt->listed = guard_listed(pkt, c, off, type);
-	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & PST_GUARD_DRY_LISTS) &&
+	return pkt->listed >= PST_BLOCK_ADDRESS && !(pkt->flags & (PST_GUARD_DRY_LISTS | PST_GUARD_FLOWS)) &&
 	       !guard_is_trial(pkt);
 }
 

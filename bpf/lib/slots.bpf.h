@@ -103,14 +103,18 @@ PST_SLOTS_FN __u64 pst_slots_hash(const __u64 *key, __u32 words)
 	return h ^ h >> 32;
 }
 
-PST_SLOTS_FN struct pst_place pst_slots_place(const struct pst_slots *t, const __u64 *key)
+PST_SLOTS_FN struct pst_place pst_slots_place_of(const struct pst_slots *t, __u64 h)
 {
-	__u64 h = pst_slots_hash(key, t->key_words);
 	struct pst_place place;
 
 	place.bucket = (__u32)(h >> 32) & (t->mask / PST_BUCKET_SLOTS);
 	place.start = h & (PST_BUCKET_SLOTS - 1);
 	return place;
+}
+
+PST_SLOTS_FN struct pst_place pst_slots_place(const struct pst_slots *t, const __u64 *key)
+{
+	return pst_slots_place_of(t, pst_slots_hash(key, t->key_words));
 }
 
 PST_SLOTS_FN __u32 pst_slots_index(const struct pst_place *place, __u32 i)

@@ -8,6 +8,7 @@
 #include "policyd/guard/counts.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
+#include "proto/base/own.h"
 
 #define RUNTIME_FILE "policyd.firewall.yaml"
 #define SETS_FILE    "policyd.sets"
@@ -234,7 +235,8 @@ static void publish(
 			guard_count_clear(tables, fw->next.set->rules[i].counter);
 	memcpy(guard_half(table, generation), fw->staged.lines, fw->staged.used * sizeof(union pst_line));
 	/* Before the switch: without it the counters would begin anew if we ended between the two. */
-	saving_note(&fw->saved_places, runtime_places_save(fw->places_path, fw->next.set, generation));
+	saving_note(
+		&fw->saved_places, runtime_places_save(fw->places_path, fw->group, fw->next.set, generation));
 	guard_switch(table, generation, now_ns);
 	fw->published = generation;
 	pst_info("firewall in force rules=%zu generation=%llu", fw->next.set->n,
@@ -280,8 +282,8 @@ void firewall_tick(struct firewall *fw, const struct guard_tables *tables)
 	if (saving_due(&fw->saved_sets))
 		saving_note(&fw->saved_sets, runtime_sets_save(fw->sets_path, &fw->sets));
 	if (generation && fw->current.set && saving_due(&fw->saved_places))
-		saving_note(
-			&fw->saved_places, runtime_places_save(fw->places_path, fw->current.set, generation));
+		saving_note(&fw->saved_places,
+			runtime_places_save(fw->places_path, fw->group, fw->current.set, generation));
 }
 
 void firewall_tables_changed(struct firewall *fw, const struct guard_tables *tables)
@@ -310,7 +312,7 @@ int firewall_open(struct firewall *fw, const char *path, bool named, const char 
 {
 	int e;
 
-	*fw = (struct firewall){.path = path, .named = named};
+	*fw = (struct firewall){.path = path, .named = named, .group = pst_own_group()};
 	fw->rules = pst_gauge("firewall_rules", "firewall rules in force");
 	fw->generation = pst_gauge("firewall_generation", "number of the firewall's table in force, 0: none");
 	fw->mismatches = pst_counter("firewall_verify_mismatches",

@@ -27,6 +27,7 @@ struct firewall {
 	bool named;       /* then it must be there */
 	bool loaded;      /* @text and @runtime were good once */
 	char *runtime_path, *sets_path, *places_path;
+	gid_t group; /* who may read the places */
 	struct ifnames ifnames;
 	struct runtime_rules runtime;
 	struct runtime_sets sets;

@@ -130,7 +130,8 @@ void guard_flags_set(struct guard *g, uint64_t now_ns)
 	before = __atomic_load_n(&word->flags, __ATOMIC_ACQUIRE);
 	flags = tracking(g, before, now_ns) | ddos_dry_runs(&g->config.ddos) |
 		offenders_flags(&g->config.ddos.offenders) |
-		(g->config.ddos.detect_packets ? PST_GUARD_SAMPLES : 0u);
+		(g->config.ddos.detect_packets ? PST_GUARD_SAMPLES : 0u) |
+		(g->config.flows ? PST_GUARD_FLOWS : 0u);
 	if (judges(g))
 		flags |= g->config.drop.all & DROP_FLAGS;
 	if (drops_set(&g->config.drop, &g->firewall.ifnames, &word->ifaces, judges(g)))

@@ -25,6 +25,7 @@ struct guard_config {
 	const struct pst_strs *syn_ports;  /* good ones (syn_ports_parse()); none: where somebody listens */
 	const struct pst_strs *syn_except; /* likewise: not there; none with syn_ports */
 	struct ddos_config ddos;
+	bool flows; /* PST_GUARD_FLOWS */
 };
 
 struct guard;

@@ -43,7 +43,7 @@ static uint32_t put_events(const struct guard *g, struct pst_buf *out)
 {
 	uint32_t n = 0;
 
-	for (unsigned i = PST_GUARD_CT_BEGUN; i < PST_GUARD_EVENTS; i++)
+	for (unsigned i = PST_GUARD_FIRST_EVENT; i < PST_GUARD_EVENTS; i++)
 		n += put(out, "guard_events", "event", pst_guard_event_name(i), PST_STAT_COUNTER,
 			guard_count_reason(&g->tables, i).packets,
 			"what tracking and limits did with their tables, and what steps that run dry would "

@@ -141,7 +141,7 @@ int runtime_rules_save(const char *path, const struct runtime_rules *rules)
 #define PLACES_HEAD "penstock-places %" PRIu64 "\n"
 #define PLACE_LINE  80 /* a number, a name, and what is between them */
 
-int runtime_places_save(const char *path, const struct fw_ruleset *set, uint64_t generation)
+int runtime_places_save(const char *path, gid_t group, const struct fw_ruleset *set, uint64_t generation)
 {
 	PST_FREE char *text = NULL;
 	size_t len;
@@ -152,7 +152,7 @@ int runtime_places_save(const char *path, const struct fw_ruleset *set, uint64_t
 	fprintf(out, PLACES_HEAD, generation);
 	for (size_t i = 0; i < set->n; i++)
 		fprintf(out, "%" PRIu32 " %s\n", set->rules[i].counter, set->rules[i].name);
-	return fclose(out) ? -ENOMEM : pst_own_write(path, MODE, text, len);
+	return fclose(out) ? -ENOMEM : pst_own_write_shared(path, group, text, len);
 }
 
 /* "PLACE NAME" */

@@ -8,6 +8,7 @@
 #define POLICYD_GUARD_RUNTIME_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "policyd/block/block.h"
 #include "policyd/fw/parse.h"
@@ -91,10 +92,10 @@ int runtime_blocks_save(
 	const char *path, const struct runtime_blocks *blocks, const struct block_clock *clock);
 
 /*
- * Where the rules of a generation count. A hint only: what is wrong in it makes counters begin anew or go on
- * from another rule's, and nothing else.
+ * Where the rules of a generation count, for @group to read: the collector has their names from it. To us a
+ * hint only: what is wrong in it makes counters begin anew or go on from another rule's, and nothing else.
  */
-int runtime_places_save(const char *path, const struct fw_ruleset *set, uint64_t generation);
+int runtime_places_save(const char *path, gid_t group, const struct fw_ruleset *set, uint64_t generation);
 /* Rules with a name and a counter, and nothing else. 0; -ESTALE: of another generation; -EBADMSG; -errno. */
 int runtime_places_parse(const char *text, size_t len, uint64_t generation, struct fw_ruleset **ret_set);
 int runtime_places_load(const char *path, uint64_t generation, struct fw_ruleset **ret_set);

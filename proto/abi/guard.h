@@ -30,6 +30,8 @@ static_assert(sizeof(union pst_line) == 64, "abi");
 #define PST_MAP_GUARD_SIGS  "guard_sigs"  /* array of struct pst_sigs, both halves; mapped rw by policyd */
 #define PST_MAP_OFFENDERS   "offenders"   /* array of struct pst_offenders; mapped rw by policyd */
 #define PST_MAP_SAMPLES     "drop_samples" /* array of struct pst_sample; mapped rw by policyd */
+#define PST_MAP_GUARD_FLOWS "guard_flows"  /* frozen array of struct pst_flow; mapped ro by the collector */
+#define PST_MAP_JUDGED      "guard_judged" /* array of struct pst_judged_here, one a CPU; the programs' alone */
 #define PST_MAP_GUARD_COUNTS                                                                                 \
 	"guard_counts" /* array of struct pst_guard_counts, one a CPU; mapped rw by policyd */
 
@@ -153,6 +155,7 @@ static_assert(
 #define PST_GUARD_SAMPLES     (1 << 26) /* of what steps against floods take, for policyd */
 #define PST_GUARD_BY_PROTOCOL (1 << 27) /* `by_protocol` is looked at */
 #define PST_GUARD_SCRUB       (1 << 28) /* `scrub_ifindex` is looked at */
+#define PST_GUARD_FLOWS       (1 << 29) /* flows are told what became of them: `guard_flows`, `guard_judged` */
 
 #define PST_TCP_FLAGS 64 /* combinations of FIN, SYN, RST, PSH, ACK and URG, the lower six bits */
 
@@ -200,7 +203,8 @@ enum pst_guard_reason {
 /* Counted beside the reasons: what tracking and limits did with their tables, and what steps that run dry
  * would have dropped. */
 enum pst_guard_event {
-	PST_GUARD_CT_BEGUN = 48,
+	PST_GUARD_FLOW_FULL = 47, /* dropped, and not in `guard_flows`: no place, or too many new ones */
+	PST_GUARD_CT_BEGUN,
 	PST_GUARD_CT_CONFIRMED, /* by both sides, and moved to where no flood of beginnings reaches */
 	PST_GUARD_CT_EVICTED,   /* gave way to another one before its time */
 	PST_GUARD_CT_FULL,      /* not kept: no room and none that may give way */
@@ -219,6 +223,36 @@ enum pst_guard_event {
 	PST_GUARD_EVENTS,
 };
 static_assert((int)PST_GUARD_EVENTS <= PST_GUARD_REASONS_ROOM, "abi");
+#define PST_GUARD_FIRST_EVENT PST_GUARD_FLOW_FULL
+static_assert((int)PST_GUARD_REASONS <= (int)PST_GUARD_FIRST_EVENT, "abi");
+
+/*
+ * Flows of which the guard dropped or answered packets: a slot table as `flows`, with a slot that is free
+ * again after PST_GUARD_FLOW_IDLE_NS. So it is not `flows`, whose slots forged packets would take.
+ */
+#define PST_GUARD_FLOW_SLOTS   16384
+#define PST_GUARD_FLOW_IDLE_NS 3000000000ULL
+
+/*
+ * What the guard made of packets that passed, for the flow program, which sees them a little later on the
+ * same CPU: by the packet's addresses, ports, interface and protocol. Who takes an entry empties it, and none
+ * counts for longer than some jiffies.
+ */
+#define PST_JUDGED_ENTRIES 128
+#define PST_JUDGED_JIFFIES 16
+
+struct pst_judged {
+	__u64 key[6]; /* those of struct pst_flow_key; without netns and direction */
+	__u64 word;   /* PST_JUDGED; 0: empty */
+	__u64 jiffies;
+};
+
+struct pst_judged_here {
+	__u64 jiffies; /* of the last one */
+	__u64 pad[7];
+	struct pst_judged entry[PST_JUDGED_ENTRIES];
+};
+static_assert(sizeof(struct pst_judged_here) == 64 * (PST_JUDGED_ENTRIES + 1), "abi");
 
 /* What a packet is by its protocol, and what became of it. */
 enum pst_guard_protocol {

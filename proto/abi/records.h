@@ -51,6 +51,7 @@ enum pst_rec_kind {
 	PST_REC_FLOW_EVICTED = 32, /* struct pst_rec_flow: evicted by the kernel program */
 	PST_REC_FLOW_READ =
 		33, /* struct pst_rec_flow: made by the collector when it reads a slot, for recordings */
+	PST_REC_FLOW_DROPPED = 34, /* the same of a slot of `guard_flows` */
 };
 
 /* Head of every record. */
@@ -260,9 +261,23 @@ struct pst_flow {
 	__u64 first_ns, last_ns; /* CLOCK_BOOTTIME */
 	__u32 tcp_flags;         /* all that were seen, or-ed */
 	__u32 netns;
-	__u64 pad[4];
+	__u64 judged_first; /* what the guard made of the first packet of which that is known, and of the */
+	__u64 judged_last;  /* last: PST_JUDGED, 0: not known */
+	__u64 gone_packets; /* in `guard_flows`: of the flows that had this slot before */
+	__u64 pad;
 };
 static_assert(sizeof(struct pst_flow) == 128, "abi");
+
+/*
+ * What the guard made of a packet, in a word that is stored whole: enum pst_guard_reason, the counter of the
+ * rule that decided (PST_JUDGED_NO_RULE: none did) and, with a rule, the lower half of the rules' generation.
+ */
+#define PST_JUDGED_NO_RULE 0xffffu
+#define PST_JUDGED(reason, counter, generation)                                                              \
+	((__u64)(generation) << 32 | (__u64)((counter)&0xffff) << 16 | 0x100 | ((reason)&0xff))
+#define PST_JUDGED_REASON(word)     ((__u32)((word)&0xff))
+#define PST_JUDGED_COUNTER(word)    ((__u32)((word) >> 16 & 0xffff))
+#define PST_JUDGED_GENERATION(word) ((__u32)((word) >> 32))
 
 struct pst_udp_key {
 	__u64 cookie;

@@ -3,8 +3,10 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/log.h"
+#include "proto/base/sandbox.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,16 +64,29 @@ int pst_own_read(const char *path, size_t max, char **ret_bytes, size_t *ret_len
 	return is_ours(&st) ? pst_read_file(fd, max, ret_bytes, ret_len) : -EPERM;
 }
 
-static int write_next(const char *next, mode_t mode, const void *bytes, size_t len)
+gid_t pst_own_group(void)
+{
+	char buf[4096];
+	struct group g, *found = NULL;
+
+	return getgrnam_r(PST_GROUP, &g, buf, sizeof(buf), &found) || !found ? (gid_t)-1 : g.gr_gid;
+}
+
+#define NO_GROUP ((gid_t)-1)
+
+static int write_next(const char *next, mode_t mode, gid_t group, const void *bytes, size_t len)
 {
 	PST_CLOSE int fd = pst_own_open(next, mode);
 
 	if (fd < 0)
 		return fd;
+	if (group != NO_GROUP && fchown(fd, (uid_t)-1, group) < 0)
+		pst_warn("the group " PST_GROUP " cannot read a state file path=%s error=\"%s\"", next,
+			strerror(errno));
 	return ftruncate(fd, 0) < 0 ? -errno : pst_write_all(fd, bytes, len);
 }
 
-int pst_own_write(const char *path, mode_t mode, const void *bytes, size_t len)
+static int write_for(const char *path, mode_t mode, gid_t group, const void *bytes, size_t len)
 {
 	PST_FREE char *next = NULL;
 	int r;
@@ -80,10 +95,20 @@ int pst_own_write(const char *path, mode_t mode, const void *bytes, size_t len)
 		next = NULL;
 		return -ENOMEM;
 	}
-	r = write_next(next, mode, bytes, len);
+	r = write_next(next, mode, group, bytes, len);
 	if (!r && rename(next, path) < 0)
 		r = -errno;
 	if (r)
 		pst_error("cannot write a state file path=%s error=\"%s\"", path, strerror(-r));
 	return r;
+}
+
+int pst_own_write(const char *path, mode_t mode, const void *bytes, size_t len)
+{
+	return write_for(path, mode, NO_GROUP, bytes, len);
+}
+
+int pst_own_write_shared(const char *path, gid_t group, const void *bytes, size_t len)
+{
+	return write_for(path, 0640, group, bytes, len);
 }

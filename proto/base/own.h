@@ -15,5 +15,9 @@ int pst_own_open(const char *path, mode_t mode);
 int pst_own_read(const char *path, size_t max, char **ret_bytes, size_t *ret_len);
 /* Puts a file with these bytes in its place at once. 0 or -errno after a log line. */
 int pst_own_write(const char *path, mode_t mode, const void *bytes, size_t len);
+/* The group of all stages; (gid_t)-1: there is none. Before the sandbox. */
+gid_t pst_own_group(void);
+/* As pst_own_write() with 0640, for that group to read. */
+int pst_own_write_shared(const char *path, gid_t group, const void *bytes, size_t len);
 
 #endif

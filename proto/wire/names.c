@@ -296,26 +296,27 @@ const char *pst_guard_verdict_name(unsigned verdict)
 const char *pst_guard_event_name(unsigned event)
 {
 	static const char *const names[] = {
-		[PST_GUARD_CT_BEGUN - PST_GUARD_CT_BEGUN] = "ct_begun",
-		[PST_GUARD_CT_CONFIRMED - PST_GUARD_CT_BEGUN] = "ct_confirmed",
-		[PST_GUARD_CT_EVICTED - PST_GUARD_CT_BEGUN] = "ct_evicted",
-		[PST_GUARD_CT_FULL - PST_GUARD_CT_BEGUN] = "ct_full",
-		[PST_GUARD_RATE_FULL - PST_GUARD_CT_BEGUN] = "rate_full",
-		[PST_GUARD_DRY_BLOCKED - PST_GUARD_CT_BEGUN] = "dry_blocked",
-		[PST_GUARD_DRY_RATE - PST_GUARD_CT_BEGUN] = "dry_rate",
-		[PST_GUARD_DRY_BAD_FLAGS - PST_GUARD_CT_BEGUN] = "dry_bad_flags",
-		[PST_GUARD_DRY_SIGNATURE - PST_GUARD_CT_BEGUN] = "dry_signature",
-		[PST_GUARD_DRY_OFFENDER - PST_GUARD_CT_BEGUN] = "dry_offender",
-		[PST_GUARD_OFFENDER_BLOCKED - PST_GUARD_CT_BEGUN] = "offender_blocked",
-		[PST_GUARD_OFFENDER_FULL - PST_GUARD_CT_BEGUN] = "offender_full",
-		[PST_GUARD_UNANSWERED - PST_GUARD_CT_BEGUN] = "unanswered",
-		[PST_GUARD_LOG_HELD - PST_GUARD_CT_BEGUN] = "log_held",
-		[PST_GUARD_UNMARKED - PST_GUARD_CT_BEGUN] = "unmarked",
-		[PST_GUARD_SCRUBBED - PST_GUARD_CT_BEGUN] = "scrubbed",
+		[PST_GUARD_FLOW_FULL - PST_GUARD_FIRST_EVENT] = "flow_full",
+		[PST_GUARD_CT_BEGUN - PST_GUARD_FIRST_EVENT] = "ct_begun",
+		[PST_GUARD_CT_CONFIRMED - PST_GUARD_FIRST_EVENT] = "ct_confirmed",
+		[PST_GUARD_CT_EVICTED - PST_GUARD_FIRST_EVENT] = "ct_evicted",
+		[PST_GUARD_CT_FULL - PST_GUARD_FIRST_EVENT] = "ct_full",
+		[PST_GUARD_RATE_FULL - PST_GUARD_FIRST_EVENT] = "rate_full",
+		[PST_GUARD_DRY_BLOCKED - PST_GUARD_FIRST_EVENT] = "dry_blocked",
+		[PST_GUARD_DRY_RATE - PST_GUARD_FIRST_EVENT] = "dry_rate",
+		[PST_GUARD_DRY_BAD_FLAGS - PST_GUARD_FIRST_EVENT] = "dry_bad_flags",
+		[PST_GUARD_DRY_SIGNATURE - PST_GUARD_FIRST_EVENT] = "dry_signature",
+		[PST_GUARD_DRY_OFFENDER - PST_GUARD_FIRST_EVENT] = "dry_offender",
+		[PST_GUARD_OFFENDER_BLOCKED - PST_GUARD_FIRST_EVENT] = "offender_blocked",
+		[PST_GUARD_OFFENDER_FULL - PST_GUARD_FIRST_EVENT] = "offender_full",
+		[PST_GUARD_UNANSWERED - PST_GUARD_FIRST_EVENT] = "unanswered",
+		[PST_GUARD_LOG_HELD - PST_GUARD_FIRST_EVENT] = "log_held",
+		[PST_GUARD_UNMARKED - PST_GUARD_FIRST_EVENT] = "unmarked",
+		[PST_GUARD_SCRUBBED - PST_GUARD_FIRST_EVENT] = "scrubbed",
 	};
 
-	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_EVENTS - PST_GUARD_CT_BEGUN, "each has a name");
-	return event < PST_GUARD_CT_BEGUN
+	static_assert(PST_ARRAY_SIZE(names) == PST_GUARD_EVENTS - PST_GUARD_FIRST_EVENT, "each has a name");
+	return event < PST_GUARD_FIRST_EVENT
 		       ? NULL
-		       : in_table(names, PST_ARRAY_SIZE(names), event - PST_GUARD_CT_BEGUN);
+		       : in_table(names, PST_ARRAY_SIZE(names), event - PST_GUARD_FIRST_EVENT);
 }

@@ -76,7 +76,7 @@ static void assert_counted(const struct packet *p, enum via via)
 	assert_int_equal(g.bytes, f.bytes + bytes);
 	assert_int_equal(g.tcp_flags, f.tcp_flags | p->tcp_flags);
 	assert_int_equal(g.netns, lo_netns);
-	assert_int_equal(g.pad[0] | g.pad[1] | g.pad[2] | g.pad[3], 0);
+	assert_int_equal(g.judged_first | g.judged_last | g.gone_packets | g.pad, 0);
 	after = count_of(p, via, protocol);
 	assert_int_equal(after.packets, before.packets + 1);
 	assert_int_equal(after.bytes, before.bytes + bytes);

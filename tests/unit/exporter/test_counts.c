@@ -159,7 +159,8 @@ static void alerts(void **state)
 	pst_buf_done(&alert);
 }
 
-static void feed_flow(struct fixture *f, uint16_t sport, uint64_t bytes, uint64_t delta, const char *end)
+static void feed_judged(struct fixture *f, uint16_t sport, uint64_t bytes, uint64_t delta, const char *end,
+	const char *verdict, const char *rule)
 {
 	struct pst_val v[PST_SENSOR_FIELDS_MAX] = {0};
 
@@ -175,7 +176,16 @@ static void feed_flow(struct fixture *f, uint16_t sport, uint64_t bytes, uint64_
 	v[PST_FLOW_F_delta_bytes].u = delta;
 	v[PST_FLOW_F_last_ns].u = bytes;
 	v[PST_FLOW_F_end] = pst_val_str(end, strlen(end));
+	v[PST_FLOW_F_verdict] = pst_val_str(verdict, strlen(verdict));
+	v[PST_FLOW_F_reason] = pst_val_str(*rule ? "fw_drop" : "", *rule ? 7 : 0);
+	v[PST_FLOW_F_fw_rule] = pst_val_str(rule, strlen(rule));
+	v[PST_FLOW_F_last_fw_rule] = pst_val_str(rule, strlen(rule));
 	feed(f, PST_KIND_FLOW, v);
+}
+
+static void feed_flow(struct fixture *f, uint16_t sport, uint64_t bytes, uint64_t delta, const char *end)
+{
+	feed_judged(f, sport, bytes, delta, end, "", "");
 }
 
 static void flows(void **state)
@@ -211,6 +221,34 @@ static void flows(void **state)
 		feed_flow(f, (uint16_t)(2000 + i), 100, 100, "");
 	assert_int_equal(flows_count(f->flows), 16);
 	assert_int_equal(flows_evicted(f->flows), 87);
+}
+
+/* What was dropped of a flow is an entry of its own, and no traffic. */
+static void flows_that_were_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct flows_query query = {.limit = 9};
+	char name[70];
+
+	memset(name, 'x', sizeof(name)); /* longer than a rule's */
+	name[sizeof(name) - 1] = 0;
+	feed_judged(f, 1000, 500, 500, "", "pass", "web");
+	feed_judged(f, 1000, 700, 700, "idle", "drop", "no telnet");
+	feed_judged(f, 1001, 900, 900, "idle", "reject", name);
+	check(f, "flow_bytes_total{protocol=\"tcp\",direction=\"out\"} 500");
+	check(f, "flow_packets_total{protocol=\"tcp\",direction=\"out\"} 5");
+	check(f, "flows 3");
+	assert_null(strstr((char *)f->out.p, "flow_ends_total{reason=\"idle\"}"));
+	f->out.len = 0;
+	flows_json(f->flows, &query, &f->out);
+	pst_mp_raw(&f->out, "", 1);
+	assert_non_null(
+		strstr((char *)f->out.p, "\"verdict\":\"pass\",\"reason\":\"fw_drop\",\"fw_rule\":\"web\""));
+	assert_non_null(strstr(
+		(char *)f->out.p, "\"verdict\":\"drop\",\"reason\":\"fw_drop\",\"fw_rule\":\"no telnet\""));
+	assert_non_null(strstr((char *)f->out.p, "\"last_fw_rule\":\"no telnet\""));
+	name[64] = 0;
+	assert_non_null(strstr((char *)f->out.p, name));
 }
 
 static void learns_cgroups_and_the_clock(void **state)
@@ -278,6 +316,7 @@ int main(void)
 		TEST(drops_and_losses_are_bounded),
 		TEST(alerts),
 		TEST(flows),
+		TEST(flows_that_were_dropped),
 		TEST(learns_cgroups_and_the_clock),
 		TEST(hostile),
 	};
