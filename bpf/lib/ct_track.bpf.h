@@ -26,7 +26,8 @@ enum guard_ct_kind {
 #define CT_WINDOW (4 << 20)
 /* The last segment is noted only when it moved so far: a store for each packet would send the line about. */
 #define CT_SLACK    (256 << 10)
-#define CT_SYN_DATA 65536 /* what may come with a SYN is less (RFC 7413) */
+#define CT_FLIGHT   (1 << 30) /* no window is larger (RFC 7323, 2.3) */
+#define CT_SYN_DATA 65536     /* what may come with a SYN is less (RFC 7413) */
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -128,6 +129,16 @@ static __always_inline bool ct_answers(const struct guard_packet *pkt, __u64 oth
 	       ct_is_near(pkt->ct.ack, (__u32)other, CT_WINDOW);
 }
 
+/*
+ * Likewise of a FIN, which is sent once: whatever may be on its way towards who sends it is not acknowledged
+ * yet.
+ */
+static __always_inline bool ct_fin_answers(const struct guard_packet *pkt, __u64 other)
+{
+	return other & PST_CT_SEEN && pkt->p.tcp_flags & TCP_ACK &&
+	       pkt->ct.ack - (__u32)other + CT_FLIGHT <= CT_FLIGHT + CT_WINDOW;
+}
+
 static __always_inline bool ct_is_ahead(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) > 0;
@@ -144,7 +155,7 @@ static __always_inline __u64 ct_go_on(const struct guard_packet *pkt, __u64 own,
 	if (!local && !next && !ct_answers(pkt, other))
 		return own;
 	own &= ~PST_CT_RST; /* who goes on has not reset: it was somebody else, or very old */
-	if (pkt->p.tcp_flags & TCP_FIN && (local || (next && ct_answers(pkt, other))))
+	if (pkt->p.tcp_flags & TCP_FIN && (local || (next && ct_fin_answers(pkt, other))))
 		return ct_with_end(own | PST_CT_FIN, pkt->ct.next);
 	if (exact || own & PST_CT_FIN)
 		stays = next && !ct_is_ahead(pkt->ct.next, (__u32)own);

@@ -116,6 +116,14 @@ static inline bool model_knows(const struct model_side *you, const struct segmen
 	return you->sent && s->flags & ACK && model_near(s->ack, you->end, 4 << 20);
 }
 
+/* The same when a FIN comes: a whole window may be on its way to who sends it. */
+static inline bool model_may_end(const struct model_side *you, const struct segment *s)
+{
+	int32_t d = (int32_t)(s->ack - you->end);
+
+	return you->sent && s->flags & ACK && d >= -(1 << 30) && d <= 4 << 20;
+}
+
 static inline void model_carry_on(struct model_side *me, const struct model_side *you,
 	const struct segment *s, uint32_t next, bool each)
 {
@@ -125,7 +133,7 @@ static inline void model_carry_on(struct model_side *me, const struct model_side
 	if (!s->out && !follows && !knows)
 		return;
 	me->reset = false;
-	if (s->flags & FIN && (s->out || (follows && knows))) {
+	if (s->flags & FIN && (s->out || (follows && model_may_end(you, s)))) {
 		me->fin = true;
 		me->end = next;
 	} else if (each || me->fin ? !is_old : !model_near(next, me->end, 256 << 10)) {
