@@ -158,7 +158,7 @@ static void rate_free(void)
 static void one_rule(uint8_t action)
 {
 	struct fw_rule r = {.action = action, .counter = RULE, .id = 1};
-	struct fw_ruleset set = {&r, 1, PST_FW_ACCEPT};
+	struct fw_ruleset set = {.rules = &r, .n = 1, .policy = PST_FW_ACCEPT};
 
 	force(&set);
 }
