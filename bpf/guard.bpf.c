@@ -30,8 +30,7 @@ static __always_inline void guard_begin(struct guard_packet *pkt, __u32 bytes, _
 	barrier();
 	pkt->packets = 1;
 	pkt->bytes = bytes;
-	pkt->tag = 0;
-	pkt->fw.ifindex = ifindex;
+	pkt->ifindex = ifindex;
 }
 
 /* Nothing of it has been parsed. */
@@ -59,15 +58,22 @@ static __always_inline bool guard_is_idle(const struct pst_guard *g)
 		 (PST_READ(g->flags) & (GUARD_JUDGES | GUARD_INNER | PST_GUARD_FLOWS)));
 }
 
-/* Read once: the whole packet is judged by one generation of each table. */
+/*
+ * What the lists ask for, and behind them what all others do: what the lists drop is not to pay for that.
+ * Read once, so the whole packet is judged by one generation of each table.
+ */
+static __always_inline void guard_read_first(struct guard_packet *pkt, const struct pst_guard *g)
+{
+	pkt->flags = PST_READ(g->flags);
+	pkt->block_generation = PST_READ(g->block_generation);
+	pkt->listed = PST_BLOCK_NONE;
+}
+
 static __always_inline void guard_read_words(struct guard_packet *pkt, const struct pst_guard *g)
 {
 	pkt->fw_generation = PST_READ(g->fw_generation);
-	pkt->block_generation = PST_READ(g->block_generation);
-	pkt->flags = PST_READ(g->flags);
 	pkt->bad_flags = PST_READ(g->bad_flags);
 	pkt->sig_generation = PST_READ(g->sig_generation);
-	pkt->listed = PST_BLOCK_NONE;
 	pkt->allowed = false;
 	pkt->dry = 0;
 	pkt->offender = 0;
@@ -87,15 +93,21 @@ static __always_inline void guard_cursor_xdp(struct xdp_md *ctx, struct pst_curs
 static __always_inline bool guard_link_xdp(
 	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c, const struct pst_guard *g)
 {
+	enum pst_parse link;
 	__u32 off = 0;
 	__u16 type = 0;
 
 	guard_begin(pkt, c->len, ctx->ingress_ifindex);
-	guard_read_words(pkt, g);
-	pkt->link = pst_parse_eth(c, &type, &off);
+	guard_read_first(pkt, g);
+	link = pst_parse_eth(c, &type, &off);
+	if (link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type))
+		return true;
+	pkt->link = link;
 	pkt->off = off;
 	pkt->type = type;
-	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type);
+	pkt->tag = 0;
+	guard_read_words(pkt, g);
+	return false;
 }
 
 /* What is plain needs no parser. */
@@ -151,7 +163,9 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 		return PST_PARSE_SHORT;
 	guard_begin(pkt, ctx->len, ctx->ifindex);
 	guard_clear(pkt);
+	pkt->tag = 0;
 	if (incoming) {
+		guard_read_first(pkt, g);
 		guard_read_words(pkt, g);
 	}
 	if (ctx->gso_segs > 1)
@@ -307,7 +321,7 @@ __noinline int guard_drops_unread(__u32 reason)
 	if (!pkt || !g)
 		return false;
 	flags = pkt->flags;
-	ifindex = pkt->fw.ifindex;
+	ifindex = pkt->ifindex;
 	for (i = 0; flags & PST_GUARD_DROP_IFACES && i < PST_GUARD_IFACE_TRIES; i++) {
 		__u64 at = (ifindex + i) % PST_GUARD_IFACES, own;
 
