@@ -10,7 +10,7 @@
 
 #include "policyd/fw/tree.h"
 #include "policyd/path/dfa.h"
-#include "proto/abi/lookup/path.h"
+#include "proto/abi/lookup/paths.h"
 #include "proto/base/cleanup.h"
 
 /* What hostile patterns may cost: about a second in all. */
@@ -38,7 +38,7 @@ struct compiler {
 	struct item *items; /* by shape, then as in the set by text */
 	uint32_t *firsts;
 	struct fw_arena arena;
-	struct pst_path_head head;
+	struct pst_paths_head head;
 	struct path_compiled made;
 	uint64_t work; /* left for globs */
 	uint32_t refused;
@@ -103,7 +103,7 @@ static int try_group(struct compiler *c, const struct item *v, uint32_t n, struc
 	PST_CLEANUP(path_dfa_done) struct path_dfa dfa = {0};
 	int e;
 
-	if (c->made.n == PST_PATH_AUTOMATA)
+	if (c->made.n == PST_PATHS_AUTOMATA)
 		return -ENFILE;
 	for (uint32_t i = 0; i < n; i++)
 		c->firsts[i] = v[i].first;

@@ -22,7 +22,7 @@ struct run {
 	uint32_t next;
 	uint32_t len;
 	bool slash_counts; /* some state is left by the slash */
-	uint8_t bytes[PST_PATH_RUN_BYTES];
+	uint8_t bytes[PST_PATHS_RUN_BYTES];
 };
 
 static void emitter_done(struct emitter *e)
@@ -70,7 +70,7 @@ static void find_run(const struct path_dfa *d, uint32_t state, struct run *run)
 	uint32_t byte, to, slash;
 
 	*run = (struct run){.class = d->states[state].class, .other = d->states[state].other};
-	for (; run->len < PST_PATH_RUN_BYTES; state = to) {
+	for (; run->len < PST_PATHS_RUN_BYTES; state = to) {
 		if (d->states[state].class != run->class || d->states[state].other != run->other ||
 			!one_byte(d, state, &byte, &to, &slash))
 			break;
@@ -126,7 +126,7 @@ static int take(struct emitter *e, uint32_t state, uint32_t kind, uint32_t lines
 
 	if (r)
 		return r;
-	e->entries[state] = PST_PATH_NODE | kind | line;
+	e->entries[state] = PST_PATHS_NODE | kind | line;
 	e->open[e->n_open++] = state;
 	return 0;
 }
@@ -143,18 +143,18 @@ static int enter(struct emitter *e, uint32_t state, uint32_t *ret_entry)
 		return 0;
 	}
 	if (!s->n_keys && !s->other) {
-		*ret_entry = PST_PATH_NODE | PST_PATH_END | s->class;
+		*ret_entry = PST_PATHS_NODE | PST_PATHS_END | s->class;
 		return 0;
 	}
 	if (!e->entries[state]) {
 		find_run(e->dfa, state, &run);
 		if (run.len > 1) {
-			r = take(e, state, PST_PATH_RUN, 1);
-		} else if (s->n_keys <= PST_PATH_FEW_KEYS) {
-			r = take(e, state, PST_PATH_FEW, 1);
+			r = take(e, state, PST_PATHS_RUN, 1);
+		} else if (s->n_keys <= PST_PATHS_FEW_KEYS) {
+			r = take(e, state, PST_PATHS_FEW, 1);
 		} else {
 			find_many(e->dfa, state, &many);
-			r = take(e, state, PST_PATH_MANY, PST_PATH_MANY_LINES + many.n / 16 + 1);
+			r = take(e, state, PST_PATHS_MANY, PST_PATHS_MANY_LINES + many.n / 16 + 1);
 		}
 	}
 	*ret_entry = e->entries[state];
@@ -165,12 +165,12 @@ static int enter(struct emitter *e, uint32_t state, uint32_t *ret_entry)
 
 static int put_run(struct emitter *e, uint32_t state, union pst_line *line)
 {
-	struct pst_path_run *node = (struct pst_path_run *)line;
+	struct pst_paths_run *node = (struct pst_paths_run *)line;
 	struct run run;
 	int r;
 
 	find_run(e->dfa, state, &run);
-	node->ends = run.class | run.len << PST_PATH_RUN_LEN;
+	node->ends = run.class | run.len << PST_PATHS_RUN_LEN;
 	memcpy(node->bytes, run.bytes, sizeof(run.bytes));
 	r = enter(e, run.next, &node->next);
 	r = r ? r : enter(e, run.other, &node->other);
@@ -179,13 +179,13 @@ static int put_run(struct emitter *e, uint32_t state, union pst_line *line)
 
 static int put_few(struct emitter *e, uint32_t state, union pst_line *line)
 {
-	struct pst_path_few *node = (struct pst_path_few *)line;
+	struct pst_paths_few *node = (struct pst_paths_few *)line;
 	const struct path_state *s = &e->dfa->states[state];
 	const uint32_t *keys = e->dfa->keys + s->first_key;
-	int r = enter(e, s->other, &node->to[PST_PATH_FEW_KEYS]);
+	int r = enter(e, s->other, &node->to[PST_PATHS_FEW_KEYS]);
 
 	node->ends = s->class;
-	for (uint32_t i = 0; i < PST_PATH_FEW_KEYS && !r; i++) {
+	for (uint32_t i = 0; i < PST_PATHS_FEW_KEYS && !r; i++) {
 		uint32_t key = !s->n_keys ? s->other << PATH_KEY_STATE : keys[PST_MIN(i, s->n_keys - 1)];
 
 		node->keys |= (uint64_t)(key & 0xff) << 8 * i;
@@ -201,7 +201,7 @@ static int put_many(struct emitter *e, uint32_t state, union pst_line *lines)
 
 	find_many(e->dfa, state, &many);
 	memcpy(lines, many.place, sizeof(many.place));
-	lines += PST_PATH_MANY_LINES;
+	lines += PST_PATHS_MANY_LINES;
 	lines[0].u32[0] = e->dfa->states[state].class;
 	for (uint32_t i = 1; i <= many.n && !r; i++)
 		r = enter(e, many.to[i - 1], &lines[i / 16].u32[i % 16]);
@@ -211,12 +211,12 @@ static int put_many(struct emitter *e, uint32_t state, union pst_line *lines)
 static int put(struct emitter *e, uint32_t state)
 {
 	uint32_t entry = e->entries[state];
-	union pst_line *line = e->arena->lines + (entry & PST_PATH_LINE);
+	union pst_line *line = e->arena->lines + (entry & PST_PATHS_LINE);
 
-	switch (entry & PST_PATH_KIND) {
-	case PST_PATH_RUN:
+	switch (entry & PST_PATHS_KIND) {
+	case PST_PATHS_RUN:
 		return put_run(e, state, line);
-	case PST_PATH_FEW:
+	case PST_PATHS_FEW:
 		return put_few(e, state, line);
 	default:
 		return put_many(e, state, line);

@@ -77,7 +77,7 @@ struct path_class {
 struct path_classes;
 
 struct path_compiled {
-	struct path_classes *automata[PST_PATH_AUTOMATA];
+	struct path_classes *automata[PST_PATHS_AUTOMATA];
 	uint32_t n; /* automata */
 	uint32_t lines;
 	uint32_t states;
@@ -97,7 +97,7 @@ int path_compile(const struct path_set *set, union pst_line *lines, uint32_t n_l
 
 /* The class of each automaton, as the kernel programs find it. */
 void path_lookup(const union pst_line *lines, uint32_t n_lines, const uint8_t *path, size_t len,
-	uint32_t ret_classes[PST_PATH_AUTOMATA]);
+	uint32_t ret_classes[PST_PATHS_AUTOMATA]);
 
 /* A path made from the corners of some patterns, or by chance; @state, not 0, goes on. Returns its length. */
 size_t path_sample(const struct path_set *set, uint64_t *state, uint8_t ret_path[PST_PATH_MAX]);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "policyd/path/path.h"
-#include "proto/abi/lookup/path.h"
+#include "proto/abi/lookup/paths.h"
 #include "proto/base/cleanup.h"
 
 #define SHORT 12 /* bytes that are made up at a time */
@@ -160,7 +160,7 @@ size_t path_sample(const struct path_set *set, uint64_t *state, uint8_t ret_path
 
 /* Every class of the path names the patterns of its automaton that match; together: all that match. */
 static bool agrees(const struct path_set *set, const struct path_compiled *compiled,
-	const uint32_t classes[PST_PATH_AUTOMATA], const uint8_t *path, size_t len)
+	const uint32_t classes[PST_PATHS_AUTOMATA], const uint8_t *path, size_t len)
 {
 	size_t found = 0, matching = 0;
 
@@ -183,7 +183,7 @@ bool path_verify(const struct path_set *set, const struct path_compiled *compile
 	const union pst_line *lines, uint32_t n_lines, size_t n, uint64_t seed,
 	uint8_t ret_path[PST_PATH_MAX], size_t *ret_len)
 {
-	uint32_t classes[PST_PATH_AUTOMATA];
+	uint32_t classes[PST_PATHS_AUTOMATA];
 	uint64_t state = seed | 1;
 
 	for (size_t i = 0; i < n; i++) {

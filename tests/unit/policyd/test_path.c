@@ -20,7 +20,7 @@ static union pst_line *lines;
 static int make_lines(void **state)
 {
 	(void)state;
-	lines = aligned_alloc(64, (size_t)PST_PATH_LINES * sizeof(*lines));
+	lines = aligned_alloc(64, (size_t)PST_PATHS_LINES * sizeof(*lines));
 	return lines ? 0 : -1;
 }
 
@@ -44,7 +44,7 @@ static uint32_t must_add(struct path_set *set, enum path_kind kind, const char *
 static void compile(const struct path_set *set, struct path_compiled *ret_compiled)
 {
 	uint32_t refused;
-	int e = path_compile(set, lines, PST_PATH_LINES, ret_compiled, &refused);
+	int e = path_compile(set, lines, PST_PATHS_LINES, ret_compiled, &refused);
 
 	if (e)
 		fail_msg("%s: %.*s", strerror(-e), (int)set->v[refused].len,
@@ -53,11 +53,11 @@ static void compile(const struct path_set *set, struct path_compiled *ret_compil
 
 static bool is_found(const struct path_compiled *c, uint32_t pattern, const void *path, size_t len)
 {
-	uint32_t classes[PST_PATH_AUTOMATA];
+	uint32_t classes[PST_PATHS_AUTOMATA];
 	unsigned found = 0;
 
-	path_lookup(lines, PST_PATH_LINES, path, len, classes);
-	for (uint32_t a = 0; a < PST_PATH_AUTOMATA; a++) {
+	path_lookup(lines, PST_PATHS_LINES, path, len, classes);
+	for (uint32_t a = 0; a < PST_PATHS_AUTOMATA; a++) {
 		struct path_class of = path_class(c, a, classes[a]);
 
 		for (size_t i = 0; i < of.n; i++)
@@ -72,7 +72,7 @@ static void must_agree(const struct path_set *set, const struct path_compiled *c
 	uint8_t path[PST_PATH_MAX];
 	size_t len;
 
-	if (path_verify(set, c, lines, PST_PATH_LINES, n, seed, path, &len))
+	if (path_verify(set, c, lines, PST_PATHS_LINES, n, seed, path, &len))
 		return;
 	print_message("of %u patterns, for \"%.*s\"\n", set->n, (int)len, (const char *)path);
 	for (uint32_t i = 0; i < set->n; i++)
@@ -374,7 +374,7 @@ static void ten_thousand_paths(void **state)
 	}
 	compile(&set, &c);
 	print_message("# 10,000 exact paths: %u lines, %u states\n", c.lines, c.states);
-	assert_true(c.lines <= PST_PATH_LINES / 2);
+	assert_true(c.lines <= PST_PATHS_LINES / 2);
 	must_agree(&set, &c, 300, 5);
 	assert_true(path_set_add(&set, PATH_EXACT, "/one/more", 9, &(uint32_t){0}, &(struct path_error){0}) ==
 		    -E2BIG);
@@ -483,7 +483,7 @@ static void hostile_sets_are_refused(void **state)
 		snprintf(text, sizeof(text), "/**/%u*a*%u/**/b%u*c/**/d%u", i, i, i % 7, i % 11);
 		must_add(&set, PATH_GLOB, text);
 	}
-	assert_int_equal(path_compile(&set, lines, PST_PATH_LINES, &c, &refused), -E2BIG);
+	assert_int_equal(path_compile(&set, lines, PST_PATHS_LINES, &c, &refused), -E2BIG);
 	assert_true(refused < set.n);
 	path_set_done(&set);
 
@@ -491,7 +491,7 @@ static void hostile_sets_are_refused(void **state)
 	refused = UINT32_MAX;
 	must_add(&set, PATH_EXACT, "/a");
 	must_add(&set, PATH_GLOB, "/**/*a????????????????????b");
-	assert_int_equal(path_compile(&set, lines, PST_PATH_LINES, &c, &refused), -E2BIG);
+	assert_int_equal(path_compile(&set, lines, PST_PATHS_LINES, &c, &refused), -E2BIG);
 	assert_int_equal(refused, 1);
 	path_set_done(&set);
 }
@@ -524,8 +524,8 @@ static void verify_says_no(void **state)
 	must_add(&set, PATH_GLOB, "/a/*b/c");
 	must_add(&other, PATH_GLOB, "/a/*c/c");
 	compile(&set, &c);
-	assert_true(path_verify(&set, &c, lines, PST_PATH_LINES, 1000, 1, path, &len));
-	assert_false(path_verify(&other, &c, lines, PST_PATH_LINES, 1000, 1, path, &len));
+	assert_true(path_verify(&set, &c, lines, PST_PATHS_LINES, 1000, 1, path, &len));
+	assert_false(path_verify(&other, &c, lines, PST_PATHS_LINES, 1000, 1, path, &len));
 	path_compiled_done(&c);
 	path_set_done(&set);
 	path_set_done(&other);
@@ -538,7 +538,7 @@ static void scribbled_tables(void **state)
 	union pst_line *small = aligned_alloc(64, n * sizeof(*small));
 	struct path_set set = {0};
 	struct path_compiled c;
-	uint32_t refused, classes[PST_PATH_AUTOMATA];
+	uint32_t refused, classes[PST_PATHS_AUTOMATA];
 	uint8_t path[PST_PATH_MAX];
 
 	(void)state;
