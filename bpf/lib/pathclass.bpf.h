@@ -58,6 +58,15 @@ __noinline __u64 pathclass_step(__u32 entry, __u32 pos, __u32 start, __u32 len, 
 	return (__u64)w.pos << 32 | w.entry;
 }
 
+/* How many automata that half has. */
+static __always_inline __u32 pathclass_automata(__u32 which)
+{
+	struct pst_half half = pathclass_half(which & PATHCLASS_HALF);
+	const struct pst_paths_head *head = (const struct pst_paths_head *)half.lines;
+
+	return head ? head->n : 0;
+}
+
 /* The class that @automaton has for the @len bytes from @start on in this CPU's buffer; @which: the half. */
 __noinline __u32 pathclass(__u32 which, __u32 automaton, __u32 start, __u32 len)
 {

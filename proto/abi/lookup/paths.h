@@ -10,14 +10,16 @@
 #include "proto/abi/lookup/stride.h"
 #include "proto/abi/policy.h"
 
-/* Bytes that one visit may pass in a node that leads to itself. */
-#define PST_PATHS_STAY 32
-
 #define PST_PATHS_ONES 0x0101010101010101ULL
 #define PST_PATHS_TOPS 0x8080808080808080ULL
 
-/* Words are compared as bytes in memory, from any of them on. */
+/* Words are compared as bytes in memory, from any of them on: of what is not aligned clang loads byte by
+ * byte. */
+#ifdef __bpf__
+typedef __u64 pst_paths_word;
+#else
 typedef __u64 __attribute__((aligned(1))) pst_paths_word;
+#endif
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a word is its lowest");
 
 /* A path in a buffer (struct pst_paths_buf), and the direction in which it is read. */
@@ -47,6 +49,14 @@ PST_STRIDE_FN __u64 pst_paths_at(const struct pst_paths_text *p, __u32 pos, __u3
 
 	pst_stride_keep(at);
 	return at & (PST_PATHS_ROOM - 1);
+}
+
+/* Eight bytes, of which the one at @pos is the lowest. */
+PST_STRIDE_FN __u64 pst_paths_word_at(const struct pst_paths_text *p, __u32 pos)
+{
+	__u64 word = *(const pst_paths_word *)(p->bytes + pst_paths_at(p, pos, 8));
+
+	return p->backward ? __builtin_bswap64(word) : word;
 }
 
 PST_STRIDE_FN __u32 pst_paths_byte(const struct pst_paths_text *p, __u32 pos)
@@ -97,13 +107,15 @@ PST_STRIDE_FN void pst_paths_visit_few(
 	const struct pst_paths_few *few, const struct pst_paths_text *p, struct pst_paths_walk *w)
 {
 	__u32 here = w->entry, pos = w->pos, to = here, i;
-	__u64 keys = few->keys, differ, n;
+	__u64 keys = few->keys, word = pst_paths_word_at(p, pos), differ, n;
 
-	for (i = 0; i < PST_PATHS_STAY; i++) {
-		differ = keys ^ pst_paths_byte(p, pos) * PST_PATHS_ONES;
+	/* nodes are often left for themselves: that costs no visit for each byte */
+	for (i = 0; i < 8; i++) {
+		differ = keys ^ (word & 0xff) * PST_PATHS_ONES;
 		n = pst_paths_zeros((differ - PST_PATHS_ONES) & ~differ & PST_PATHS_TOPS);
 		pst_stride_keep(n);
 		to = few->to[n < PST_PATHS_FEW_KEYS ? n : PST_PATHS_FEW_KEYS];
+		word >>= 8;
 		pos++;
 		if (to != here || pos >= p->len)
 			break;
