@@ -9,11 +9,15 @@
 #include "policyd/path/path.h"
 #include "proto/base/cleanup.h"
 
-/* What is left of a glob from byte g on, and of a path from byte s on. What has failed fails again. */
+/*
+ * What is left of a glob from byte g on, against what is left of a path from byte s on. A choice that was
+ * tried has failed: had it not, nothing else would be tried.
+ */
 struct attempt {
 	const uint8_t *glob, *path;
 	size_t glob_len, path_len;
-	uint8_t *failed; /* bits; NULL until there is a choice */
+	uint8_t *tried; /* bits; NULL until there is a choice */
+	uint64_t steps;
 };
 
 static bool glob_matches(struct attempt *a, size_t g, size_t s);
@@ -44,49 +48,51 @@ static bool in_brackets(const struct attempt *a, size_t *g, uint8_t byte)
 	return byte != '/' && found != other;
 }
 
-/* Of a star at @g: @more bytes at least, none of them a slash. */
-static bool star_matches(struct attempt *a, size_t g, size_t s, size_t more)
+/* Has the choice at @g been tried for the path from @s on? It has now. */
+static bool was_tried(struct attempt *a, size_t g, size_t s)
 {
-	for (;; s++) {
-		if (!more && glob_matches(a, g, s))
-			return true;
-		if (s == a->path_len || a->path[s] == '/')
-			return false;
-		more = 0;
-	}
+	size_t bit = g * (a->path_len + 1) + s;
+	bool tried;
+
+	if (!a->tried)
+		a->tried = calloc(a->glob_len * (a->path_len + 1) / 8 + 1, 1);
+	if (!a->tried) /* slower, and just as right */
+		return false;
+	tried = a->tried[bit / 8] >> bit % 8 & 1;
+	a->tried[bit / 8] |= (uint8_t)(1 << bit % 8);
+	return tried;
 }
 
+/* A star at @g: any number of bytes, or if it is a component, one at least; none of them a slash. */
+static bool star_matches(struct attempt *a, size_t g, size_t s)
+{
+	bool component = a->glob[g - 1] == '/' && (g + 1 == a->glob_len || a->glob[g + 1] == '/');
+
+	if (component && (s == a->path_len || a->path[s++] == '/'))
+		return false;
+	while (!was_tried(a, g, s)) {
+		if (glob_matches(a, g + 1, s))
+			return true;
+		if (s == a->path_len || a->path[s++] == '/')
+			return false;
+	}
+	return false;
+}
+
+/* Two stars at @g: any number of components, or at the end anything. */
 static bool deep_matches(struct attempt *a, size_t g, size_t s)
 {
 	if (g + 2 == a->glob_len)
 		return s < a->path_len;
-	if (glob_matches(a, g + 3, s))
-		return true;
-	for (; s < a->path_len; s++)
-		if (a->path[s] == '/' && glob_matches(a, g + 3, s + 1))
+	while (!was_tried(a, g, s)) {
+		if (glob_matches(a, g + 3, s))
 			return true;
-	return false;
-}
-
-static bool choice_matches(struct attempt *a, size_t g, size_t s)
-{
-	size_t bit = g * (a->path_len + 1) + s;
-	bool whole = a->glob[g - 1] == '/';
-	bool matches;
-
-	if (!a->failed)
-		a->failed = calloc((a->glob_len * (a->path_len + 1) + 8) / 8, 1);
-	if (a->failed && a->failed[bit / 8] >> bit % 8 & 1)
-		return false;
-	if (g + 1 < a->glob_len && a->glob[g + 1] == '*') {
-		matches = deep_matches(a, g, s);
-	} else {
-		whole &= g + 1 == a->glob_len || a->glob[g + 1] == '/';
-		matches = star_matches(a, g + 1, s, whole);
+		while (s < a->path_len && a->path[s] != '/')
+			s++;
+		if (s++ == a->path_len)
+			return false;
 	}
-	if (a->failed && !matches)
-		a->failed[bit / 8] |= (uint8_t)(1 << bit % 8);
-	return matches;
+	return false;
 }
 
 static bool glob_matches(struct attempt *a, size_t g, size_t s)
@@ -94,8 +100,11 @@ static bool glob_matches(struct attempt *a, size_t g, size_t s)
 	for (; g < a->glob_len; s++) {
 		uint8_t c = a->glob[g++];
 
+		a->steps++;
+		if (c == '*' && g < a->glob_len && a->glob[g] == '*')
+			return deep_matches(a, g - 1, s);
 		if (c == '*')
-			return choice_matches(a, g - 1, s);
+			return star_matches(a, g - 1, s);
 		if (s == a->path_len)
 			return false;
 		if (c == '?') {
@@ -121,12 +130,13 @@ static bool is_below(const struct path_pattern *p, const uint8_t *path, size_t l
 	return len >= p->len && !memcmp(path, p->text, p->len) && (len == p->len || path[p->len] == '/');
 }
 
-bool path_matches(const struct path_pattern *p, const uint8_t *path, size_t len)
+bool path_matches(const struct path_pattern *p, const uint8_t *path, size_t len, uint64_t *steps)
 {
 	struct attempt a = {.glob = p->text, .glob_len = p->len, .path = path, .path_len = len};
 	size_t dir = p->len == 1 ? 1 : p->len + 1; /* with its slash */
 	bool matches;
 
+	++*steps;
 	switch (p->kind) {
 	case PATH_EXACT:
 		return len == p->len && !memcmp(path, p->text, len);
@@ -140,7 +150,8 @@ bool path_matches(const struct path_pattern *p, const uint8_t *path, size_t len)
 		return len > dir && is_below(p, path, len) && !memchr(path + dir, '/', len - dir);
 	default:
 		matches = glob_matches(&a, 0, 0);
-		free(a.failed);
+		free(a.tried);
+		*steps += a.steps;
 		return matches;
 	}
 }

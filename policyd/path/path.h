@@ -65,8 +65,8 @@ void path_set_done(struct path_set *set);
 int path_set_add(struct path_set *set, enum path_kind kind, const void *text, size_t len,
 	uint32_t *ret_pattern, struct path_error *ret_error);
 
-/* The plain evaluation, from the text. */
-bool path_matches(const struct path_pattern *pattern, const uint8_t *path, size_t len);
+/* The plain evaluation, from the text. What it took is added to @steps: some nanoseconds each. */
+bool path_matches(const struct path_pattern *pattern, const uint8_t *path, size_t len, uint64_t *steps);
 
 /* The patterns that a class stands for; class 0 is none of them. */
 struct path_class {
@@ -102,11 +102,12 @@ void path_lookup(const union pst_line *lines, uint32_t n_lines, const uint8_t *p
 /* A path made from the corners of some patterns, or by chance; @state, not 0, goes on. Returns its length. */
 size_t path_sample(const struct path_set *set, uint64_t *state, uint8_t ret_path[PST_PATH_MAX]);
 /*
- * Compares lines with the plain evaluation on @n such paths. True if they agree on all; else ret_path is one
- * on which they do not, of ret_len bytes.
+ * Compares lines with the plain evaluation on *n such paths, or on as many as can be compared in about a
+ * second, which *n then is. True if they agree on all; else ret_path is one on which they do not, of ret_len
+ * bytes.
  */
 bool path_verify(const struct path_set *set, const struct path_compiled *compiled,
-	const union pst_line *lines, uint32_t n_lines, size_t n, uint64_t seed,
+	const union pst_line *lines, uint32_t n_lines, size_t *n, uint64_t seed,
 	uint8_t ret_path[PST_PATH_MAX], size_t *ret_len);
 
 #endif

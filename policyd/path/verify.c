@@ -9,6 +9,9 @@
 
 #define SHORT 12 /* bytes that are made up at a time */
 
+/* Of the plain evaluation, in all. */
+#define STEPS_MAX ((uint64_t)200000000)
+
 /* xorshift64*: the paths are the same for the same seed. */
 static uint64_t draw(uint64_t *state)
 {
@@ -158,9 +161,12 @@ size_t path_sample(const struct path_set *set, uint64_t *state, uint8_t ret_path
 	return p.len;
 }
 
-/* Every class of the path names the patterns of its automaton that match; together: all that match. */
+/*
+ * Every class of the path names patterns of its automaton that match, and together they name all that match.
+ * True also when there are too many steps to tell.
+ */
 static bool agrees(const struct path_set *set, const struct path_compiled *compiled,
-	const uint32_t classes[PST_PATHS_AUTOMATA], const uint8_t *path, size_t len)
+	const uint32_t classes[PST_PATHS_AUTOMATA], const uint8_t *path, size_t len, uint64_t *steps)
 {
 	size_t found = 0, matching = 0;
 
@@ -169,28 +175,30 @@ static bool agrees(const struct path_set *set, const struct path_compiled *compi
 
 		if (classes[a] && !of.n)
 			return false;
-		for (size_t i = 0; i < of.n; i++)
-			if (!path_matches(&set->v[of.patterns[i]], path, len))
+		for (size_t i = 0; i < of.n && *steps < STEPS_MAX; i++)
+			if (!path_matches(&set->v[of.patterns[i]], path, len, steps))
 				return false;
 		found += of.n;
 	}
-	for (uint32_t i = 0; i < set->n; i++)
-		matching += path_matches(&set->v[i], path, len);
-	return found == matching;
+	for (uint32_t i = 0; i < set->n && *steps < STEPS_MAX; i++)
+		matching += path_matches(&set->v[i], path, len, steps);
+	return found == matching || *steps >= STEPS_MAX;
 }
 
 bool path_verify(const struct path_set *set, const struct path_compiled *compiled,
-	const union pst_line *lines, uint32_t n_lines, size_t n, uint64_t seed,
+	const union pst_line *lines, uint32_t n_lines, size_t *n, uint64_t seed,
 	uint8_t ret_path[PST_PATH_MAX], size_t *ret_len)
 {
 	uint32_t classes[PST_PATHS_AUTOMATA];
-	uint64_t state = seed | 1;
+	uint64_t state = seed | 1, steps = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < *n; i++) {
 		*ret_len = path_sample(set, &state, ret_path);
 		path_lookup(lines, n_lines, ret_path, *ret_len, classes);
-		if (!agrees(set, compiled, classes, ret_path, *ret_len))
+		if (!agrees(set, compiled, classes, ret_path, *ret_len, &steps))
 			return false;
+		if (steps >= STEPS_MAX)
+			*n = i;
 	}
 	return true;
 }

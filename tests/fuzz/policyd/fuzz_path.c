@@ -20,12 +20,13 @@ static void check_path(
 {
 	uint32_t classes[PST_PATHS_AUTOMATA];
 	size_t found = 0, matching = 0;
+	uint64_t steps = 0;
 
 	path_lookup(lines, LINES, path, len, classes);
 	for (uint32_t a = 0; a < c->n; a++)
 		found += path_class(c, a, classes[a]).n;
 	for (uint32_t i = 0; i < set->n; i++)
-		matching += path_matches(&set->v[i], path, len);
+		matching += path_matches(&set->v[i], path, len, &steps);
 	if (found != matching)
 		abort();
 }
@@ -35,14 +36,14 @@ static void check_set(const struct path_set *set, const uint8_t *path, size_t le
 	uint8_t sample[PST_PATH_MAX], *bytes = (uint8_t *)lines;
 	uint32_t refused = UINT32_MAX, classes[PST_PATHS_AUTOMATA];
 	struct path_compiled c;
-	size_t sample_len;
+	size_t sample_len, n = 100;
 
 	if (path_compile(set, lines, LINES, &c, &refused)) {
 		if (refused >= set->n)
 			abort(); /* refused, and nobody knows what */
 		return;
 	}
-	if (!path_verify(set, &c, lines, LINES, 100, 7, sample, &sample_len))
+	if (!path_verify(set, &c, lines, LINES, &n, 7, sample, &sample_len))
 		abort();
 	if (len && path[0] == '/' && !memchr(path, 0, len))
 		check_path(set, &c, path, len);

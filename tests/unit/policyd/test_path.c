@@ -69,14 +69,18 @@ static bool is_found(const struct path_compiled *c, uint32_t pattern, const void
 
 static void must_agree(const struct path_set *set, const struct path_compiled *c, size_t n, uint64_t seed)
 {
+	size_t compared = n;
+	uint64_t steps = 0;
 	uint8_t path[PST_PATH_MAX];
 	size_t len;
 
-	if (path_verify(set, c, lines, PST_PATHS_LINES, n, seed, path, &len))
+	if (path_verify(set, c, lines, PST_PATHS_LINES, &compared, seed, path, &len)) {
+		assert_int_equal(compared, n);
 		return;
+	}
 	print_message("of %u patterns, for \"%.*s\"\n", set->n, (int)len, (const char *)path);
 	for (uint32_t i = 0; i < set->n; i++)
-		if (is_found(c, i, path, len) != path_matches(&set->v[i], path, len))
+		if (is_found(c, i, path, len) != path_matches(&set->v[i], path, len, &steps))
 			print_message("%s %.*s: found %d\n", path_kind_name(set->v[i].kind),
 				(int)set->v[i].len, (const char *)set->v[i].text, is_found(c, i, path, len));
 	fail();
@@ -193,6 +197,7 @@ static void each_kind(void **state)
 {
 	struct path_set all = {0};
 	struct path_compiled c_all;
+	uint64_t steps = 0;
 
 	(void)state;
 	for (size_t i = 0; i < PST_ARRAY_SIZE(meanings); i++)
@@ -202,7 +207,7 @@ static void each_kind(void **state)
 		struct path_set one = {0};
 		struct path_compiled c;
 		uint32_t p = must_add(&one, meanings[i].kind, meanings[i].pattern);
-		bool plain = path_matches(&one.v[p], (const uint8_t *)path, strlen(path));
+		bool plain = path_matches(&one.v[p], (const uint8_t *)path, strlen(path), &steps);
 
 		compile(&one, &c);
 		if (plain != meanings[i].matches || is_found(&c, p, path, strlen(path)) != plain)
@@ -518,17 +523,46 @@ static void verify_says_no(void **state)
 	struct path_set set = {0}, other = {0};
 	struct path_compiled c;
 	uint8_t path[PST_PATH_MAX];
-	size_t len;
+	size_t len, n = 1000;
 
 	(void)state;
 	must_add(&set, PATH_GLOB, "/a/*b/c");
 	must_add(&other, PATH_GLOB, "/a/*c/c");
 	compile(&set, &c);
-	assert_true(path_verify(&set, &c, lines, PST_PATHS_LINES, 1000, 1, path, &len));
-	assert_false(path_verify(&other, &c, lines, PST_PATHS_LINES, 1000, 1, path, &len));
+	assert_true(path_verify(&set, &c, lines, PST_PATHS_LINES, &n, 1, path, &len));
+	assert_false(path_verify(&other, &c, lines, PST_PATHS_LINES, &n, 1, path, &len));
 	path_compiled_done(&c);
 	path_set_done(&set);
 	path_set_done(&other);
+}
+
+/* The plain evaluation of many stars is work: it ends, and says how far it came. */
+static void verify_ends(void **state)
+{
+	struct path_set set = {0};
+	struct path_compiled c;
+	uint8_t path[PST_PATH_MAX];
+	char text[PST_PATH_MAX];
+	size_t len = 0, n = 1000000;
+
+	(void)state;
+	for (char last = 'a'; last <= 'p'; last++) {
+		size_t at = 0;
+
+		text[at++] = '/';
+		while (at < 4000) {
+			text[at++] = '*';
+			text[at++] = 'a';
+		}
+		text[at++] = last;
+		text[at] = 0;
+		must_add(&set, PATH_GLOB, text);
+	}
+	compile(&set, &c);
+	assert_true(path_verify(&set, &c, lines, PST_PATHS_LINES, &n, 1, path, &len));
+	assert_true(n < 1000000);
+	path_compiled_done(&c);
+	path_set_done(&set);
 }
 
 /* Whoever writes the table may write anything: the look-up ends, inside the table (ASan watches). */
@@ -584,6 +618,7 @@ int main(void)
 		cmocka_unit_test(hostile_sets_are_refused),
 		cmocka_unit_test(table_without_room),
 		cmocka_unit_test(verify_says_no),
+		cmocka_unit_test(verify_ends),
 		cmocka_unit_test(scribbled_tables),
 	};
 
