@@ -104,12 +104,12 @@ static void make_path(char path[TEXT], uint32_t i, bool hit)
 	}
 }
 
-static double in_kernel(const char *path, const struct bpf_program *prog)
+static double in_kernel(const char *path, const struct bpf_program *prog, int repeat)
 {
 	static const uint8_t packet[64];
 	const uint32_t zero = 0;
 	LIBBPF_OPTS(
-		bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet), .repeat = REPEAT);
+		bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet), .repeat = repeat);
 
 	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
 		memcpy(bufs[cpu].bytes + PST_PATHS_MARGIN, path, strlen(path));
@@ -168,7 +168,8 @@ static void measure(uint32_t n, bool hit)
 		make_path(path, (uint32_t)((uint64_t)i * n / PATHS) + i % 10 * (n > PATHS), hit);
 		if (is_hit(path) != hit)
 			die(path);
-		kernel += in_kernel(path, skel->progs.test_path) - in_kernel(path, skel->progs.test_nothing);
+		kernel += in_kernel(path, skel->progs.test_path, REPEAT) -
+			  in_kernel(path, skel->progs.test_nothing, REPEAT);
 		user += in_user_space(path);
 		linear += by_fnmatch(path, n);
 	}
@@ -192,6 +193,29 @@ static void compile(uint32_t n)
 		(double)(pst_now_mono_ns() - start) / 1e6, n, c.lines, n, c.n);
 }
 
+/* The longest path, and as many automata as there can be, all of which go through all of it. */
+static void worst(void)
+{
+	PST_CLEANUP(path_set_done) struct path_set set = {0};
+	PST_CLEANUP(path_compiled_done) struct path_compiled c = {0};
+	char path[PST_PATH_MAX + 1], text[TEXT];
+	struct path_error error;
+	uint32_t pattern;
+
+	for (uint32_t i = 0; i < 100; i++) {
+		snprintf(text, sizeof(text), "/**/d%u/**", i);
+		if (path_set_add(&set, PATH_GLOB, text, strlen(text), &pattern, &error))
+			die(text);
+	}
+	if (path_compile(&set, lines, PST_PATHS_LINES, &c, &pattern))
+		die("compile");
+	for (uint32_t i = 0; i < PST_PATH_MAX; i++)
+		path[i] = "/dd"[i % 3];
+	path[PST_PATH_MAX] = 0;
+	printf("path.worst_us %.1f us\npath.worst_automata %u automata\n",
+		in_kernel(path, skel->progs.test_path, REPEAT / 100) / 1e3, c.n);
+}
+
 int main(void)
 {
 	static const uint32_t sizes[] = {10, 1000, PATH_PATTERNS_MAX};
@@ -210,6 +234,7 @@ int main(void)
 		measure(sizes[i], true);
 		measure(sizes[i], false);
 	}
+	worst();
 	path_bpf__destroy(skel);
 	free(bufs);
 	free(globs);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -137,10 +138,19 @@ static void longest_paths(void **state)
 	for (size_t i = 0; i < PST_ARRAY_SIZE(globs); i++)
 		assert_int_equal(
 			path_set_add(&set, PATH_GLOB, globs[i], strlen(globs[i]), &pattern, &error), 0);
+	for (unsigned i = 0; i < 60; i++) { /* for several automata */
+		char text[16];
+
+		assert_int_equal(
+			path_set_add(&set, PATH_GLOB, text,
+				(size_t)snprintf(text, sizeof(text), "/**/x%u/**", i), &pattern, &error),
+			0);
+	}
 	path[sizeof(path) - 1] = 'z';
 	path[sizeof(path) - 2] = '/';
 	assert_int_equal(path_set_add(&set, PATH_EXACT, path, sizeof(path), &pattern, &error), 0);
 	compile(&set, 0, &c);
+	assert_true(c.n > 8);
 	must_be_same(0, path, sizeof(path));
 	assert_true(path_class(&c, 0, skel->bss->classes[0]).n == 1);
 	path[sizeof(path) - 1] = 'y';
