@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause OR Apache-2.0
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause
 /* The walk of bpf/lib/pathclass.bpf.h by itself, for its test and its benchmark. */
 #include "bpf/lib/pathclass.bpf.h"
 #include "bpf/vmlinux_net.h"
