@@ -14,15 +14,15 @@
 
 /*
  * Where a path is looked up: anywhere in the buffer, but for the first and the last PST_PATHS_MARGIN bytes,
- * which are read and not looked at.
+ * which are read and not looked at. The buffer of bpf/lib/path.bpf.h is one, from its struct's first byte on.
  */
 #define PST_PATHS_ROOM   8192
-#define PST_PATHS_MARGIN 64
+#define PST_PATHS_MARGIN 8
 
 struct pst_paths_buf {
 	__u8 bytes[PST_PATHS_ROOM + PST_PATHS_MARGIN];
 };
-static_assert(sizeof(struct pst_paths_buf) == 8256, "abi");
+static_assert(sizeof(struct pst_paths_buf) == 8200, "abi");
 
 /*
  * Where an automaton is: a class, which nothing that follows changes (bit 31 clear), or a node, which tells

@@ -42,43 +42,29 @@ PST_STRIDE_FN __u32 pst_paths_zeros(__u64 v)
 	return (__u32)(((((v & -v) - 1) & PST_PATHS_TOPS) >> 7) * PST_PATHS_ONES >> 56);
 }
 
-/* Where the bytes from @pos on begin in the buffer, so many of them. */
-PST_STRIDE_FN __u64 pst_paths_at(const struct pst_paths_text *p, __u32 pos, __u32 n)
-{
-	__u64 at = p->backward ? p->start + p->len - pos - n : p->start + pos;
-
-	pst_stride_keep(at);
-	return at & (PST_PATHS_ROOM - 1);
-}
-
-/* Eight bytes, of which the one at @pos is the lowest. */
+/* Eight bytes, of which the one at @pos is the lowest; what is behind the path is rubbish. */
 PST_STRIDE_FN __u64 pst_paths_word_at(const struct pst_paths_text *p, __u32 pos)
 {
-	__u64 word = *(const pst_paths_word *)(p->bytes + pst_paths_at(p, pos, 8));
+	__u64 at = p->backward ? p->start + p->len - pos - 8 : p->start + pos, word;
 
+	pst_stride_keep(at);
+	word = *(const pst_paths_word *)(p->bytes + (at & (PST_PATHS_ROOM - 1)));
 	return p->backward ? __builtin_bswap64(word) : word;
 }
 
 PST_STRIDE_FN __u32 pst_paths_byte(const struct pst_paths_text *p, __u32 pos)
 {
-	return p->bytes[pst_paths_at(p, pos, 1)];
+	return pst_paths_word_at(p, pos) & 0xff;
 }
 
-/* How many bytes from @pos on are those of the run; at least those that differ are behind the last one. */
+/* How many bytes from @pos on are those of the run, also of what is behind the path. */
 PST_STRIDE_FN __u32 pst_paths_same(const struct pst_paths_run *run, const struct pst_paths_text *p, __u32 pos)
 {
-	const __u8 *from = p->bytes + pst_paths_at(p, pos, PST_PATHS_RUN_BYTES);
 	__u32 i, n = 0, same;
-	__u64 word;
 
 	PST_STRIDE_UNROLL
-	for (i = 0; i < PST_PATHS_RUN_BYTES / 8; i++) {
-		if (p->backward)
-			word = __builtin_bswap64(
-				*(const pst_paths_word *)(from + PST_PATHS_RUN_BYTES - 8 - 8 * i));
-		else
-			word = *(const pst_paths_word *)(from + 8 * i);
-		same = pst_paths_zeros(word ^ run->bytes[i]);
+	for (i = 0; i < PST_PATHS_RUN_BYTES; i += 8) {
+		same = pst_paths_zeros(pst_paths_word_at(p, pos + i) ^ run->bytes[i / 8]);
 		n += same;
 		if (same < 8)
 			break;
