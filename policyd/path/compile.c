@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Which patterns go into one automaton. Literals do, as many as there are: they make a tree. Of globs that do
- * not fit together those that go on beside all others are parted from the rest, then either in two halves,
- * until they fit or there are too many automata.
+ * not fit together those that go on beside all others are parted from the rest, and of either as many as fit
+ * are put together, until there are too many automata.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ struct item {
 struct compiler {
 	const struct path_set *set;
 	struct path_tokens tokens;
-	struct item *items; /* by shape, then as in the set by text */
+	struct item *items; /* by shape, then by text */
 	uint32_t *firsts;
 	struct fw_arena arena;
 	struct pst_paths_head head;
@@ -121,35 +121,56 @@ static int place_literals(struct compiler *c, const struct item *v, uint32_t n)
 	return e;
 }
 
-/* Where a group that does not fit is parted. */
-static uint32_t part(const struct item *v, uint32_t n)
-{
-	uint32_t at = 0;
-
-	while (at < n && v[at].shape == v->shape)
-		at++;
-	return at < n ? at : n / 2;
-}
-
-static int place_globs(struct compiler *c, const struct item *v, uint32_t n)
+/* So many globs as one automaton. -E2BIG: fewer may do. */
+static int try_globs(struct compiler *c, const struct item *v, uint32_t n)
 {
 	uint64_t work = PST_MIN(c->work, WORK_GROUP);
 	struct path_budget budget = {.work = work, .states = STATES_GROUP};
-	uint32_t at;
 	int e;
 
 	for (uint32_t i = 0; i < n; i++)
 		budget.states += v[i].n;
-	e = n ? try_group(c, v, n, &budget) : 0;
+	e = try_group(c, v, n, &budget);
 	c->work -= work - budget.work;
-	if (e == -E2BIG && n > 1 && c->work) {
-		at = part(v, n);
-		e = place_globs(c, v, at);
-		return e ? e : place_globs(c, v + at, n - at);
-	}
 	if (e)
 		c->refused = v->pattern;
-	return e == -ENFILE ? -E2BIG : e;
+	return e;
+}
+
+/* Globs that are too many for one automaton: half of them, and so on; then the next may be a few more. */
+static int pack_globs(struct compiler *c, const struct item *v, uint32_t n)
+{
+	uint32_t many = n;
+	bool has_fitted = false;
+
+	while (n) {
+		int e;
+
+		many = PST_MIN(many, n);
+		e = try_globs(c, v, many);
+		if (e == -E2BIG && many > 1 && c->work) {
+			many = has_fitted ? many * 4 / 5 : many / 2;
+			continue;
+		}
+		if (e)
+			return e;
+		v += many;
+		n -= many;
+		many += (many + 3) / 4;
+		has_fitted = true;
+	}
+	return 0;
+}
+
+/* The @n_plain first ones are not PATH_WILD. */
+static int place_globs(struct compiler *c, const struct item *v, uint32_t n_plain, uint32_t n_wild)
+{
+	int e = n_plain && n_wild ? try_globs(c, v, n_plain + n_wild) : -E2BIG;
+
+	if (e != -E2BIG)
+		return e;
+	e = pack_globs(c, v, n_plain);
+	return e ? e : pack_globs(c, v + n_plain, n_wild);
 }
 
 /* ---- all ---- */
@@ -206,7 +227,9 @@ static int compile(struct compiler *c)
 	e = e ? e : fw_arena_take(&c->arena, sizeof(c->head) / sizeof(union pst_line), &line);
 	e = e ? e : place_literals(c, c->items, from[PATH_BACKWARD]);
 	e = e ? e : place_literals(c, c->items + from[PATH_BACKWARD], from[PATH_PLAIN] - from[PATH_BACKWARD]);
-	return e ? e : place_globs(c, c->items + from[PATH_PLAIN], c->set->n - from[PATH_PLAIN]);
+	return e ? e
+		 : place_globs(c, c->items + from[PATH_PLAIN], from[PATH_WILD] - from[PATH_PLAIN],
+			   at - from[PATH_WILD]);
 }
 
 int path_compile(const struct path_set *set, union pst_line *lines, uint32_t n_lines,
@@ -218,7 +241,7 @@ int path_compile(const struct path_set *set, union pst_line *lines, uint32_t n_l
 
 	if (e) {
 		*ret_refused = c.refused;
-		return e;
+		return e == -ENFILE ? -E2BIG : e;
 	}
 	memcpy(lines, &c.head, sizeof(c.head));
 	c.made.lines = c.arena.used;

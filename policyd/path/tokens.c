@@ -156,6 +156,8 @@ static int read_range(struct reader *r, struct path_bytes *set)
 		if (e)
 			return e;
 	}
+	if (lo == '/' || hi == '/')
+		return refuse(r, at, "a slash cannot be in brackets");
 	if (lo > hi)
 		return refuse(r, at, "the range ends before it begins");
 	for (uint32_t b = lo; b <= hi; b++)
@@ -174,8 +176,7 @@ static int read_set(struct reader *r, uint32_t open)
 	r->at += other;
 	first = r->at;
 	while (!e && r->at < r->len && (r->text[r->at] != ']' || r->at == first))
-		e = r->text[r->at] == '/' ? refuse(r, r->at, "a slash cannot be in brackets")
-					  : read_range(r, &set);
+		e = read_range(r, &set);
 	if (e)
 		return e;
 	if (r->at >= r->len)

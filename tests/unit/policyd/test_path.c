@@ -258,7 +258,8 @@ static const struct {
 	{PATH_GLOB, "/a[b-", "expected a ] behind this bracket", 2},
 	{PATH_GLOB, "/a[z-a]", "the range ends before it begins", 3},
 	{PATH_GLOB, "/a[b/c]", "a slash cannot be in brackets", 4},
-	{PATH_GLOB, "/a[\\/]", "no byte is in these brackets", 2},
+	{PATH_GLOB, "/a[\\/]", "a slash cannot be in brackets", 3},
+	{PATH_GLOB, "/a[+-/]", "a slash cannot be in brackets", 3},
 	{PATH_GLOB, "/a[!\1-\xff]", "no byte is in these brackets", 2},
 	{PATH_GLOB, "/a\\", "expected a byte after the backslash", 2},
 	{PATH_GLOB, "/a[\\", "expected a byte after the backslash", 3},
@@ -475,6 +476,29 @@ static void globs_are_parted(void **state)
 	path_set_done(&set);
 }
 
+/* Of those that have to be parted, beside all else there is. */
+static void many_wild_globs(void **state)
+{
+	struct path_set set = {0};
+	struct path_compiled c;
+
+	(void)state;
+	must_add(&set, PATH_EXACT, "/etc/shadow");
+	must_add(&set, PATH_SUFFIX, ".so");
+	must_add(&set, PATH_GLOB, "/home/*/.ssh/[a-z]*");
+	for (uint32_t i = 0; i < 100; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "/**/d%u/**", i);
+		must_add(&set, PATH_GLOB, text);
+	}
+	compile(&set, &c);
+	assert_true(c.n <= PST_PATHS_AUTOMATA);
+	must_agree(&set, &c, 5000, 13);
+	path_compiled_done(&c);
+	path_set_done(&set);
+}
+
 static void hostile_sets_are_refused(void **state)
 {
 	struct path_set set = {0};
@@ -615,6 +639,7 @@ int main(void)
 		cmocka_unit_test(nested_prefixes),
 		cmocka_unit_test(random_sets),
 		cmocka_unit_test(globs_are_parted),
+		cmocka_unit_test(many_wild_globs),
 		cmocka_unit_test(hostile_sets_are_refused),
 		cmocka_unit_test(table_without_room),
 		cmocka_unit_test(verify_says_no),
