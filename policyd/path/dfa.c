@@ -311,6 +311,13 @@ static int add_state(struct builder *b)
 	return e;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 static int build(struct builder *b, const uint32_t *firsts, uint32_t n)
 {
 	static const struct tokens none;
@@ -320,7 +327,8 @@ static int build(struct builder *b, const uint32_t *firsts, uint32_t n)
 	b->other.n = 0;
 	for (uint32_t i = 0; i < n && !e; i++)
 		e = enter(b, &b->other, firsts[i]);
-	sort(&b->other);
+	if (b->other.n) /* these come in any order */
+		qsort(b->other.v, b->other.n, sizeof(*b->other.v), by_number);
 	e = e ? e : state_of(b, &b->other, &none, &b->dfa->root);
 	while (!e && b->dfa->n < b->sets.n)
 		e = add_state(b);

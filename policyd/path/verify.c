@@ -154,7 +154,9 @@ size_t path_sample(const struct path_set *set, uint64_t *state, uint8_t ret_path
 		add_components(state, &p);
 		add_name(state, &p, SHORT);
 	} else {
-		make(state, &p, &set->v[below(state, set->n)], &set->v[below(state, set->n)]);
+		const struct path_pattern *a = &set->v[below(state, set->n)];
+
+		make(state, &p, a, &set->v[below(state, set->n)]);
 	}
 	if (p.len)
 		p.bytes[0] = '/';
