@@ -315,25 +315,24 @@ static uint32_t count_literals(const struct path_token *v, uint32_t n)
 }
 
 /*
- * "/\**\/" and literals, or "/\**\/" and a star and literals within one component, are suffixes (with the
- * slash before the literals, or without). How many literals, from *ret_from on; 0: it is none of these.
+ * A slash, PATH_DEEP and literals are the suffix of that slash and the literals; with a star between them, of
+ * the literals alone. How many literals, from *ret_from on; 0: it is neither.
  */
 static uint32_t suffix_literals(struct path_token *v, uint32_t n, uint32_t *ret_from)
 {
 	uint32_t from = 2, literals;
+	bool star;
 
 	if (n < 4 || v[0].type != PATH_LITERAL || v[1].type != PATH_DEEP || v[n - 1].type != PATH_STOP)
 		return 0;
-	from += v[2].type == PATH_STAR;
+	star = v[2].type == PATH_STAR;
+	from += star;
 	literals = count_literals(v + from, n - from);
 	if (!literals || from + literals != n - 1)
 		return 0;
-	for (uint32_t i = 0; from > 2 && i < literals; i++)
-		if (v[from + i].arg == '/')
-			return 0;
-	if (from > 2) {
+	if (star) {
 		*ret_from = from;
-		return literals;
+		return v[from].arg == '/' ? 0 : literals; /* that slash is not the first one */
 	}
 	v[1] = v[0];
 	*ret_from = 1;

@@ -161,6 +161,35 @@ static void longest_paths(void **state)
 	path_set_done(&set);
 }
 
+/* What is before and behind a path does not count, also where it would go on matching. */
+static void parts_of_the_buffer(void **state)
+{
+	static const char whole[] = "/usr/lib/x86_64-linux-gnu/security/pam_unix.so";
+	const uint8_t *bytes = (const uint8_t *)whole;
+	uint32_t len = sizeof(whole) - 1, classes[PST_PATHS_AUTOMATA], pattern;
+	struct path_set set = {0};
+	struct path_error error;
+	struct path_compiled c;
+
+	(void)state;
+	for (int kind = 0; kind < PATH_KINDS; kind++)
+		assert_int_equal(path_set_add(&set, (enum path_kind)kind, whole, len, &pattern, &error), 0);
+	assert_int_equal(path_set_add(&set, PATH_SUFFIX, whole + 5, len - 5, &pattern, &error), 0);
+	assert_int_equal(path_set_add(&set, PATH_GLOB, "/usr/*/x*/**", 12, &pattern, &error), 0);
+	compile(&set, 0, &c);
+	for (uint32_t from = 0; from < len; from++)
+		for (uint32_t to = from; to <= len; to += from && to < len ? len - to : 1) {
+			put_path(PST_PATHS_MARGIN, bytes, len);
+			skel->bss->start = PST_PATHS_MARGIN + from;
+			skel->bss->len = to - from;
+			run(0);
+			path_lookup(halves[0], PST_PATHS_LINES, bytes + from, to - from, classes);
+			assert_memory_equal(classes, skel->bss->classes, sizeof(classes));
+		}
+	path_compiled_done(&c);
+	path_set_done(&set);
+}
+
 static void scribbled_tables(void **state)
 {
 	uint8_t path[PST_PATH_MAX], *bytes = (uint8_t *)halves[1];
@@ -196,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_in_user_space),
 		cmocka_unit_test(longest_paths),
+		cmocka_unit_test(parts_of_the_buffer),
 		cmocka_unit_test(scribbled_tables),
 	};
 

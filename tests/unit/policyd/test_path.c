@@ -166,6 +166,9 @@ static const struct {
 	{PATH_GLOB, "/**/bin/sh", "/usr/sbin/sh", false},
 	{PATH_GLOB, "/**/*a/b", "/xa/b", true},
 	{PATH_GLOB, "/**/*a/b", "/x/b", false},
+	{PATH_GLOB, "/**/*a/b", "/xxa/b", true},
+	{PATH_GLOB, "/**/*\\/x", "/x", false},
+	{PATH_GLOB, "/**/*\\/x", "/a/x", true},
 	{PATH_GLOB, "/?", "/a", true},
 	{PATH_GLOB, "/?", "/", false},
 	{PATH_GLOB, "/?", "//", false},
@@ -411,6 +414,27 @@ static void ten_thousand_mixed(void **state)
 	path_set_done(&set);
 }
 
+/* They multiply as globs, and do not as what they are. */
+static void suffixes_in_globs(void **state)
+{
+	static const char *const shape[] = {"/**/*.x%u", "/**/name%u", "/**/*a/b%u"};
+	struct path_set set = {0};
+	struct path_compiled c;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3000; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), shape[i % PST_ARRAY_SIZE(shape)], i);
+		must_add(&set, PATH_GLOB, text);
+	}
+	compile(&set, &c);
+	assert_int_equal(c.n, 1);
+	must_agree(&set, &c, 1000, 15);
+	path_compiled_done(&c);
+	path_set_done(&set);
+}
+
 /* Each state has all patterns above it in its set: the sum grows with the square, and is bounded. */
 static void nested_prefixes(void **state)
 {
@@ -636,6 +660,7 @@ int main(void)
 		cmocka_unit_test(longest_paths),
 		cmocka_unit_test(ten_thousand_paths),
 		cmocka_unit_test(ten_thousand_mixed),
+		cmocka_unit_test(suffixes_in_globs),
 		cmocka_unit_test(nested_prefixes),
 		cmocka_unit_test(random_sets),
 		cmocka_unit_test(globs_are_parted),
