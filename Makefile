@@ -112,7 +112,7 @@ UNIT     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_ST  := $(patsubst %.c,$(BUILD)/%,$(wildcard $(foreach s,$(STAGES),tests/unit/$(s)/test_*.c)))
 BPFTESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bpf/test_*.c))
 BENCHES  := $(patsubst %.c,$(BUILD)/%,$(filter-out %.bpf.c,$(wildcard tests/bench/bench_*.c)))
-BENCH_SKEL := $(patsubst %.bpf.c,$(BUILD)/%.skel.h,$(wildcard tests/bench/*.bpf.c))
+TEST_SKEL := $(patsubst %.bpf.c,$(BUILD)/%.skel.h,$(wildcard tests/bpf/*.bpf.c tests/bench/*.bpf.c))
 HELPERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/helpers/*.c))
 PRELOADS := $(patsubst tests/helpers/preload/%.c,$(BUILD)/tests/helpers/%.so,$(wildcard tests/helpers/preload/*.c))
 UNIT_CFLAGS := -Wno-missing-prototypes
@@ -130,20 +130,20 @@ $(filter $(BUILD)/tests/unit/$(1)/%,$(UNIT_ST)): $(BUILD)/tests/unit/$(1)/%: tes
 	$$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(UNIT_CFLAGS) -MMD -MP $$(LDFLAGS) -o $$@ $$< -Wl,--start-group $$(LIBS_$(1)) $$(UNIT_WITH_$(1)) $$(LIB_wire) $$(LIB_base) -Wl,--end-group $$(LD_$(1)) $$(LD_wire) $$(LD_base) -lcmocka -lpthread
 endef
 $(foreach s,$(STAGES),$(if $(filter $(BUILD)/tests/unit/$(s)/%,$(UNIT_ST)),$(eval $(call unit_stage,$(s)))))
-$(BPFTESTS): $(BUILD)/tests/bpf/%: tests/bpf/%.c $(LIB_base) $(LIB_wire) $(BUILD)/lib/libpst-policyd.a | $(SKEL)
+$(BPFTESTS): $(BUILD)/tests/bpf/%: tests/bpf/%.c $(LIB_base) $(LIB_wire) $(BUILD)/lib/libpst-policyd.a | $(SKEL) $(filter $(BUILD)/tests/bpf/%,$(TEST_SKEL))
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(UNIT_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(BUILD)/lib/libpst-policyd.a $(LIB_wire) $(LIB_base) -Wl,--end-group $(LD_wire) -lbpf -lelf -lz $(LD_base) -lcmocka -lpthread
-$(BENCHES): $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/lib/libpst-collector.a $(BUILD)/lib/libpst-policyd.a $(LIB_wire) $(LIB_base) | $(SKEL) $(BENCH_SKEL)
+$(BENCHES): $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/lib/libpst-collector.a $(BUILD)/lib/libpst-policyd.a $(LIB_wire) $(LIB_base) | $(SKEL) $(TEST_SKEL)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(UNIT_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(BUILD)/lib/libpst-collector.a $(BUILD)/lib/libpst-policyd.a $(LIB_wire) $(LIB_base) -Wl,--end-group $(collector_LDLIBS) $(LD_wire) $(LD_base) -lbpf -lelf -lz -lpthread
-$(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+$(BUILD)/tests/%.bpf.o: tests/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 	$(Q)$(STRIP) -g $@
-$(BUILD)/tests/bench/%.skel.h: $(BUILD)/tests/bench/%.bpf.o
+$(BUILD)/tests/%.skel.h: $(BUILD)/tests/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(*F)_bpf > $@
 $(HELPERS): $(BUILD)/tests/helpers/%: tests/helpers/%.c $(LIB_wire) $(LIB_base)
 	@mkdir -p $(@D)
@@ -217,4 +217,4 @@ clean:
 	rm -rf build
 
 -include $(ALL_OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(patsubst $(BUILD)/%,$(BUILD)/fuzzobj/%.d,$(FUZZ) $(FUZZ_ST))
--include $(UNIT:=.d) $(UNIT_ST:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(BENCH_SKEL:.skel.h=.bpf.d) $(HELPERS:=.d)
+-include $(UNIT:=.d) $(UNIT_ST:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TEST_SKEL:.skel.h=.bpf.d) $(HELPERS:=.d)

@@ -18,6 +18,7 @@ union pst_line {
 	__u64 u64[8];
 	__u32 u32[16];
 	__u16 u16[32];
+	__u8 u8[64];
 };
 static_assert(sizeof(union pst_line) == 64, "abi");
 

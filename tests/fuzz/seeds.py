@@ -324,6 +324,9 @@ def all_seeds():
     yield "fuzz_block", [b"192.0.2.1\n10.0.0.0/8 expires=1h30m reason=scan # x\n2001:db8::/32 reason=\"two words\"\n",
                          b"::ffff:192.0.2.5 expires=2030-01-31T12:00:00Z\r\n1:2:3:4:5:6:7:8\n::/0\n0.0.0.0/0\n255.255.255.255\n",
                          b"10.0.0.1/8\n1.2.3.400\n1.2.3.4 reason=a reason=b\n1.2.3.4 expires=soon\n"]
+    yield "fuzz_path", [b"\0/etc/shadow\0\1/usr/bin/py\0\2/etc\0\3/var/log\0\4.so\0\5/home/*/.ssh/**\0/etc/shadow",
+                        b"\5/**/*.so\0\5/**/x[!a-c]?/**/b*c\0\5/a\\*[]z]*\0\5/**/**/k\0\4/sh\0/a/b/xdd/bbc", b"\3/\0\2/\0\1/\0\0/\0/",
+                        b"\5/a[\0\5/**a\0\0/a/../b\0\4/\0\5/a\\\0/a"]
     yield "fuzz_guard", list(guard())
     yield "fuzz_netlink", list(netlinks())
     yield "fuzz_parse", list(frames())
