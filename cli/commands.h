@@ -35,6 +35,7 @@ extern const struct pst_arg fw_delete_options[];
 int ddos_main(int argc, char **argv);
 int fw_import_main(int argc, char **argv);
 extern const struct pst_arg fw_import_options[];
+int policy_main(int argc, char **argv);
 int why_main(int argc, char **argv);
 extern const struct pst_arg why_options[];
 int up_main(int argc, char **argv);
