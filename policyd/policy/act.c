@@ -136,7 +136,7 @@ static int read_bits(struct policy_reader *r, const struct pst_node *node, enum 
 
 static int read_address(struct policy_reader *r, const struct pst_node *node, struct policy_act *act)
 {
-	struct fw_prefix prefix;
+	struct fw_prefix prefix = {0};
 	int e = node->type == PST_NODE_SCALAR ? policy_read_prefix(r, node, &prefix)
 					      : POLICY_REJECT(r, node, "%s: expected an address", r->what);
 

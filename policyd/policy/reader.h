@@ -24,6 +24,12 @@ struct policy_hint {
 	char text[128];
 };
 struct policy_hint policy_hint(const char *near, const char *expected);
+/* Is this error still one of those that are kept? Only then what is near is looked for, which takes its time.
+ */
+static inline bool policy_wants_hint(const struct policy_reader *r)
+{
+	return r->ctx.errors->count < PST_CONF_ERRORS_MAX;
+}
 /* An error at the key's place. */
 int policy_reject_key(struct policy_reader *r, const struct pst_node *node, const char *what,
 	const char *const *known, size_t n, const char *expected);
@@ -33,6 +39,11 @@ int policy_read_word(struct policy_reader *r, const struct pst_node *node, const
 int policy_read_text(struct policy_reader *r, const struct pst_node *node, size_t max, char **ret_text);
 /* An address or a prefix; the node is a scalar. */
 int policy_read_prefix(struct policy_reader *r, const struct pst_node *node, struct fw_prefix *ret_prefix);
+/* true, false, yes, no, on, off */
+bool policy_yes(const char *text, bool *ret);
+/* One more element of the condition, which has room for it, and how large such a one is; 0: it is a bit. */
+int policy_read_element(struct policy_reader *r, const struct pst_node *node, struct policy_cond *c);
+size_t policy_element_bytes(enum policy_type type);
 /* A condition with the row's key. */
 int policy_read_cond(
 	struct policy_reader *r, const struct pst_node *node, enum policy_key key, struct policy_cond *c);

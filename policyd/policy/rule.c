@@ -22,13 +22,20 @@ int policy_reject_key(struct policy_reader *r, const struct pst_node *node, cons
 {
 	pst_conf_error(r->ctx.errors, r->ctx.file, node->key_line, node->key_column,
 		"unknown key \"%.64s\" of %s, %s", node->key, what,
-		policy_hint(pst_conf_did_you_mean(node->key, known, n), expected).text);
+		policy_hint(
+			policy_wants_hint(r) ? pst_conf_did_you_mean(node->key, known, n) : NULL, expected)
+			.text);
 	return -EINVAL;
 }
 
 static int read_name(struct policy_reader *r, const struct pst_node *node, struct policy_rule *rule)
 {
-	return policy_read_text(r, node, POLICY_NAME_MAX, &rule->name);
+	int e = policy_read_text(r, node, POLICY_NAME_MAX, &rule->name);
+
+	for (const unsigned char *p = e ? NULL : (unsigned char *)rule->name; p && *p; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return POLICY_REJECT(r, node, "name: expected a text without control characters");
+	return e;
 }
 
 static int read_description(struct policy_reader *r, const struct pst_node *node, struct policy_rule *rule)

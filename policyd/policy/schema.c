@@ -199,7 +199,8 @@ static void print_rule(FILE *out)
 	      "      \"type\": \"object\", \"additionalProperties\": false, \"required\": [\"name\", "
 	      "\"operations\", \"action\"],\n"
 	      "      \"properties\": {\n"
-	      "        \"name\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": " NUMBER(
+	      "        \"name\": {\"type\": \"string\", \"pattern\": \"^[^\\u0000-\\u001f\\u007f]+$\", "
+	      "\"maxLength\": " NUMBER(
 		      POLICY_NAME_MAX) "},\n"
 				       "        \"description\": {\"type\": \"string\", \"minLength\": 1, "
 				       "\"maxLength\": 4096},\n"

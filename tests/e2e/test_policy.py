@@ -68,6 +68,7 @@ BAD = [
     (HEAD + "spec: {rules: [{name: r, action: allow}]}\n", "has no operations"),
     (HEAD + "spec: {rules: [{operations: file.open, action: allow}]}\n", "has no name"),
     (rule("operations: [], action: deny"), "the list is empty"),
+    (HEAD + 'spec: {rules: [{name: "a\\nb", operations: file.open, action: allow}]}\n', "control characters"),
     (rule("operations: file.opne, action: deny"), "did you mean"),
     (rule("operations: file.open, action: block"), "is no action"),
     (rule("operations: file.open, action: deny, pahts: /x"), "unknown key"),

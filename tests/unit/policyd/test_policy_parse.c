@@ -275,6 +275,8 @@ static const struct refused bad_docs[] = {
 	{SPEC "spec: {rules: [{operations: file.open, action: allow}]}\n", ":4:16: the rule has no name"},
 	{SPEC "spec: {rules: [{name: \"\", operations: file.open, action: allow}]}\n",
 		"name: expected a text of 1 to 63 bytes"},
+	{SPEC "spec: {rules: [{name: \"a\\nb\", operations: file.open, action: allow}]}\n",
+		":4:23: name: expected a text without control characters"},
 	{SPEC "spec:\n  mode: enforced\n" RULES,
 		":5:9: mode: \"enforced\" is no mode, did you mean \"enforce\"?"},
 	{SPEC "spec:\n  requires: all\n" RULES,
