@@ -13,6 +13,7 @@ enum token_type {
 	TOKEN_ANY,   /* ?: a byte */
 	TOKEN_CLASS, /* [...] */
 	TOKEN_STAR,  /* *: any number of bytes */
+	TOKEN_NAME,  /* * between slashes: one byte or more */
 	TOKEN_DIRS,  /* ** and a slash: any number of directories */
 	TOKEN_REST,  /* ** at the end: one byte or more of any kind */
 };
@@ -48,8 +49,12 @@ static const char *next_token(const char *glob, bool path, struct token *ret)
 		return glob + 2;
 	case '*':
 		ret->type = TOKEN_STAR;
-		if (!path || glob[1] != '*')
+		if (!path)
 			return glob + 1;
+		if (glob[1] != '*') { /* a path's glob begins with a slash */
+			ret->type = glob[-1] == '/' && (!glob[1] || glob[1] == '/') ? TOKEN_NAME : TOKEN_STAR;
+			return glob + 1;
+		}
 		ret->type = glob[2] ? TOKEN_DIRS : TOKEN_REST;
 		return glob + (glob[2] ? 3 : 2);
 	default:
@@ -110,9 +115,9 @@ static void step(const char *glob, bool path, const struct places *from, char by
 		next = (size_t)(next_token(glob + at, path, &t) - glob);
 		if ((t.type == TOKEN_BYTE && *t.at == byte) || (t.type == TOKEN_ANY && plain) ||
 			(t.type == TOKEN_CLASS && plain && in_class(t.at, byte)) || t.type == TOKEN_REST ||
-			(t.type == TOKEN_DIRS && byte == '/'))
+			(t.type == TOKEN_NAME && plain) || (t.type == TOKEN_DIRS && byte == '/'))
 			add_place(to, glob, next, path);
-		if ((t.type == TOKEN_STAR && plain) || t.type == TOKEN_REST)
+		if (((t.type == TOKEN_STAR || t.type == TOKEN_NAME) && plain) || t.type == TOKEN_REST)
 			add_place(to, glob, at, path);
 		if (t.type == TOKEN_DIRS) { /* within a directory's name: only its end leads on */
 			to->v[at / 64] |= 1ull << at % 64;
@@ -164,7 +169,7 @@ static bool is_in_directory(const char *directory, const char *text, bool deep)
 	size_t n = strlen(directory);
 
 	if (!strcmp(directory, text))
-		return true;
+		return deep;
 	n -= n == 1; /* "/" */
 	return !strncmp(directory, text, n) && text[n] == '/' && (deep || !strchr(text + n + 1, '/'));
 }

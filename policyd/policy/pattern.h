@@ -11,7 +11,7 @@ enum policy_pattern_kind {
 	POLICY_EXACT,
 	POLICY_PREFIX,    /* begins with */
 	POLICY_SUFFIX,    /* ends with */
-	POLICY_DIRECTORY, /* the directory and what is in it */
+	POLICY_DIRECTORY, /* what is in the directory, not itself */
 	POLICY_TREE,      /* the directory and all below */
 	POLICY_GLOB,      /* of a path: * and ? stop at a slash, ** does not */
 	POLICY_TEXT_GLOB, /* of any text */
