@@ -19,7 +19,8 @@ struct command {
 int cli_sub_main(const char *program, const char *summary, const char *examples, const struct command *subs,
 	int argc, char **argv);
 
-extern const struct command cli_commands[], fw_commands[], ddos_commands[]; /* end with name NULL */
+extern const struct command cli_commands[], fw_commands[], ddos_commands[],
+	policy_commands[]; /* end with name NULL */
 
 /* Folders, from the option, else the environment, else the default. */
 const char *cli_run_dir(const char *from_option);

@@ -14,6 +14,8 @@ const struct command cli_commands[] = {
 	{"replay", "play such a file", replay_main, replay_options, NULL},
 	{"fw", "the firewall: rules, counters, tests, import", fw_main, NULL, fw_commands},
 	{"ddos", "block and allow addresses", ddos_main, NULL, ddos_commands},
+	{"policy", "check policies on what processes do, and ask what they say", policy_main, NULL,
+		policy_commands},
 	{"why", "what the guard would do to a packet, and by what", why_main, why_options, NULL},
 	{"config", "check or print the configuration", config_main, config_options, NULL},
 	{"completion", "completion for bash, zsh or fish", completion_main, completion_options, NULL},

@@ -39,6 +39,7 @@ int fw_delete_element_main(int argc, char **argv);
 int fw_import_main(int argc, char **argv);
 extern const struct pst_arg fw_sets_options[], fw_add_element_options[], fw_delete_element_options[];
 extern const struct pst_arg fw_import_options[];
+int policy_main(int argc, char **argv);
 int why_main(int argc, char **argv);
 extern const struct pst_arg why_options[];
 int up_main(int argc, char **argv);

@@ -13,15 +13,21 @@
 #include "cli/cli.h"
 #include "proto/base/cleanup.h"
 
-#define ARGS_MAX 8
 #define TEXT_MAX (1u << 20)
 
 static void become(const char *path, const char *stage, const char *const *args, int to, int capture)
 {
-	char *argv[ARGS_MAX + 2] = {(char *)(uintptr_t)path};
+	size_t n = 0;
+	char **argv;
 
-	for (unsigned n = 0; args[n] && n < ARGS_MAX; n++)
-		argv[n + 1] = (char *)(uintptr_t)args[n];
+	while (args[n])
+		n++;
+	argv = calloc(n + 2, sizeof(*argv));
+	if (!argv)
+		_exit(PST_EXIT_SYSTEM);
+	argv[0] = (char *)(uintptr_t)path;
+	for (size_t i = 0; i < n; i++)
+		argv[i + 1] = (char *)(uintptr_t)args[i];
 	if (capture >= 0)
 		dup2(to, capture);
 	execv(path, argv);

@@ -161,7 +161,8 @@ const struct pst_stage_desc policyd_desc = {
 	.examples = "  penstock-policyd --rules ./my-rules.yaml\n"
 		    "  penstock-policyd --check --rules ./my-rules.yaml     only say whether the rules are "
 		    "good\n"
-		    "  penstock-policyd --check --firewall ./fw.yaml        the same of the firewall's\n",
+		    "  penstock-policyd --check --firewall ./fw.yaml        the same of the firewall's\n"
+		    "  penstock-policyd policy check ./policies             what penstock policy runs\n",
 };
 
 bool config_rules_named(const struct config *config)

@@ -7,6 +7,7 @@
 
 #include "policyd/config.h"
 #include "policyd/guard/guard.h"
+#include "policyd/policy/tool.h"
 #include "policyd/rules.h"
 #include "policyd/watch.h"
 #include "proto/base/cleanup.h"
@@ -390,6 +391,8 @@ int main(int argc, char **argv)
 	struct pst_stage_desc desc = policyd_desc;
 	int e;
 
+	if (argc > 1 && !strcmp(argv[1], "policy"))
+		return policy_tool_main(argc - 1, argv + 1);
 	desc.validate = check_rules;
 	desc.check = check_guard;
 	e = pst_stage_configure(&desc, argc, argv, &config->common, config, NULL);

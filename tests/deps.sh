@@ -33,8 +33,10 @@ packages=(
 	openssl            # a certificate for the exporter's TLS test
 	prometheus         # promtool, and a real scrape
 	python3            # end-to-end suite and the independent decoder
+	python3-jsonschema # the schema of policies, by somebody else's hand
 	python3-msgpack    # the independent decoder
 	python3-prometheus-client # a strict OpenMetrics parser
+	python3-yaml       # policies as others read them
 	qemu-system-x86    # tests/vm
 	shellcheck         # the scripts' own check
 	util-linux         # nsenter, unshare, setpriv, flock

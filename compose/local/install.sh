@@ -11,7 +11,7 @@ install -d "$root/bin" "$root/share/penstock/rules" "$root/share/man/man1" "$roo
 	"$root/share/doc/penstock/docs" "$root/lib/systemd/system" "$root/lib/sysusers.d" "$dest/etc/penstock/rules.d"
 install -m 0755 "$build"/bin/penstock "$build"/bin/penstock-{loader,collector,enricher,policyd,exporter} "$root/bin/"
 install -m 0644 compose/rules/*.yaml "$root/share/penstock/rules/"
-install -m 0644 proto/wire/schema.json "$root/share/penstock/"
+install -m 0644 proto/wire/schema.json docs/policy.schema.json "$root/share/penstock/"
 install -m 0644 docs/man/*.1 "$root/share/man/man1/"
 install -m 0644 docs/man/*.8 "$root/share/man/man8/"
 # as in the tree, so that the links between the pages hold

@@ -22,7 +22,8 @@ struct pst_node {
 	char *text;            /* scalar: NUL-terminated; a NUL byte inside is refused at parsing */
 	const char *key;       /* this node's key in its parent mapping, or NULL */
 	uint32_t key_line, key_column;
-	struct pst_node *parent, *child, *next; /* children in file order */
+	struct pst_node *parent, *child,
+		*next; /* children in file order; a root's next is the next document's */
 	uint32_t n_children;
 };
 
@@ -52,10 +53,12 @@ int pst_doc_parse(const char *name, const void *bytes, size_t len, struct pst_co
 /* The same for what may be larger (or must be smaller) than a configuration. */
 struct pst_doc_bounds {
 	size_t bytes;
-	uint32_t nodes; /* scalars, sequences and mappings */
+	uint32_t nodes;     /* scalars, sequences and mappings */
+	uint32_t documents; /* between lines of "---"; 0: one */
 };
 int pst_doc_parse_within(const char *name, const void *bytes, size_t len, const struct pst_doc_bounds *bounds,
 	struct pst_conf_errors *errors, struct pst_doc **ret_doc);
+/* Of several documents the first that has content; the others are behind it. */
 const struct pst_node *pst_doc_root(const struct pst_doc *doc);
 const char *pst_doc_name(const struct pst_doc *doc);
 void pst_doc_free(struct pst_doc *doc);

@@ -37,7 +37,9 @@ struct builder {
 	struct pst_conf_errors *errors;
 	struct level level[DEPTH_MAX];
 	uint32_t nodes, nodes_max;
-	unsigned depth, documents;
+	uint32_t documents, documents_max;
+	struct pst_node **root_tail; /* where the next document's root goes */
+	unsigned depth;
 	uint32_t errors_before;
 	struct pst_node **keys; /* open-addressed set of (mapping, key), for duplicates */
 	uint32_t keys_size, n_keys;
@@ -216,7 +218,8 @@ static struct pst_node *node_add(struct builder *b, enum pst_node_type type, yam
 		return NULL;
 	*node = (struct pst_node){.type = type, .line = conf_place(at.line), .column = conf_place(at.column)};
 	if (!up) {
-		b->doc->root = node;
+		*b->root_tail = node;
+		b->root_tail = &node->next;
 		return node;
 	}
 	node->parent = up->node;
@@ -296,11 +299,13 @@ static void refuse_extras(struct builder *b, const void *anchor, const void *tag
 
 static int begin_document(struct builder *b, const yaml_event_t *ev)
 {
-	if (b->documents++) {
+	if (b->documents++ < b->documents_max)
+		return 0;
+	if (b->documents_max == 1)
 		ERROR_AT(b, ev->start_mark, "a second document begins: one a file is enough");
-		return -EBADMSG;
-	}
-	return 0;
+	else
+		ERROR_AT(b, ev->start_mark, "more than %u documents in a file", b->documents_max);
+	return -EBADMSG;
 }
 
 static int handle(struct builder *b, const yaml_event_t *ev)
@@ -366,6 +371,17 @@ static int build(struct builder *b, const unsigned char *bytes, size_t len)
 	return r;
 }
 
+/* Documents of comments, or "---" alone, have no content. */
+static void drop_empty(struct pst_doc *doc)
+{
+	for (struct pst_node **at = &doc->root, *n; (n = *at);) {
+		if (n->type == PST_NODE_SCALAR && !n->quoted && !*n->text)
+			*at = n->next;
+		else
+			at = &n->next;
+	}
+}
+
 int pst_doc_parse(const char *name, const void *bytes, size_t len, struct pst_conf_errors *errors,
 	struct pst_doc **ret_doc)
 {
@@ -387,16 +403,17 @@ int pst_doc_parse_within(const char *name, const void *bytes, size_t len, const 
 		pst_conf_error(errors, name, 0, 0, "larger than %zu KiB", bounds->bytes >> 10);
 		return -EBADMSG;
 	}
-	struct builder b = {
-		.doc = doc, .errors = errors, .errors_before = errors->count, .nodes_max = bounds->nodes};
+	struct builder b = {.doc = doc,
+		.errors = errors,
+		.errors_before = errors->count,
+		.nodes_max = bounds->nodes,
+		.documents_max = PST_MAX(bounds->documents, 1),
+		.root_tail = &doc->root};
 	build(&b, bytes, len);
 	free(b.keys);
 	if (errors->count != b.errors_before)
 		return -EBADMSG;
-	/* A file of comments, or "---" alone, has no content. */
-	struct pst_node *root = doc->root;
-	if (root && root->type == PST_NODE_SCALAR && !root->quoted && !*root->text)
-		doc->root = NULL;
+	drop_empty(doc);
 	*ret_doc = PST_TAKE_PTR(doc);
 	return 0;
 }

@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# docs/events.md, proto/wire/schema.json and the test vectors are what the schema and the encoder give now.
+# docs/events.md, proto/wire/schema.json and the test vectors are what the schema and the encoder give now, docs/policies.md and
+# docs/policy.schema.json what the tables of policies give.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-make -s BUILD="$build" "$build/docs/events.md" "$build/docs/schema.json" "$build/tests/helpers/gen_vectors" >"$tmp/log" 2>&1 || {
+make -s BUILD="$build" "$build/docs/events.md" "$build/docs/schema.json" "$build/docs/policies.md" "$build/docs/policy.schema.json" \
+	"$build/tests/helpers/gen_vectors" >"$tmp/log" 2>&1 || {
 	cat "$tmp/log"
 	exit 1
 }
 bad=0
 diff -u docs/events.md "$build/docs/events.md" || bad=1
 diff -u proto/wire/schema.json "$build/docs/schema.json" || bad=1
+diff -u docs/policies.md "$build/docs/policies.md" || bad=1
+diff -u docs/policy.schema.json "$build/docs/policy.schema.json" || bad=1
 [ $bad = 0 ] || echo "make docs-update makes them current"
 
 mkdir "$tmp/vectors"

@@ -7,6 +7,7 @@ What is well-formed lets the fuzzer begin behind the first check. The messages a
 import glob
 import json
 import os
+import re
 import struct
 import sys
 
@@ -283,6 +284,18 @@ def guard():
     yield b"\x05192.0.2.1 expires=2031-01-31T12:00:00Z reason=\"a b\"\n2001:db8::/32\n2001:db8::1 reason=x\n"
 
 
+def policies():
+    """Those of the page, each with an act behind a NUL."""
+    acts = (b"{operation: file.open, path: /etc/ssh/x, executable: /bin/cat, cgroup: /system.slice, access: [read], flags: [upper]}",
+            b"{operation: process.exec, path: /x, arguments: [a, --b], ancestors: [/usr/sbin/sshd], container: true, cgroup: /docker/1, uid: 1000}",
+            b"{operation: net.connect, address: 10.0.3.1, port: 5432, protocol: tcp, cgroup: /system.slice/nginx.service}",
+            b"{operation: process.signal, signal: SIGKILL, target: /x, holds: [CAP_BPF], gained: [CAP_KILL], namespaces: {pid: other}}")
+    for page in ("policies.md", "design/policy.md"):
+        with open(os.path.join(ROOT, "docs", page), "rb") as f:
+            for text in re.findall(rb"^```yaml\n(apiVersion:.*?)^```", f.read(), re.M | re.S):
+                yield from (text + b"\0" + act for act in acts)
+
+
 def all_seeds():
     messages = vectors()
     events = [events_of(m) for m in messages]
@@ -314,6 +327,7 @@ def all_seeds():
     yield "fuzz_reply", list(replies())
     yield "fuzz_rules", list(rules())
     yield "fuzz_fw", list(firewalls())
+    yield "fuzz_policy", list(policies())
     yield "fuzz_import", [b"\0" + text for text in (IPTABLES, *nft_rulesets())] + [b"\x80" + IPTABLES, b"\3" + IPTABLES]
     yield "fuzz_why", [b"\0".join(words) + b"\0" for words in (
         (b"tcp", b"192.0.2.1:4000", b"198.51.100.2:443", b"syn,ack", b"", b"7", b"46", b"100", b"1", b"2"),

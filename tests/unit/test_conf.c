@@ -67,6 +67,27 @@ static void tree_knows_its_places(void **state)
 	pst_doc_free(NULL);
 }
 
+static void several_documents(void **state)
+{
+	static const struct pst_doc_bounds three = {.bytes = 1000, .nodes = 20, .documents = 3};
+	static const char good[] = "---\n# empty\n---\na: 1\n---\n[b]\n...\n";
+	static const char bad[] = "a: 1\n---\n---\nb: 2\n---\nc: 3\n";
+	struct pst_doc *doc = NULL;
+	const struct pst_node *n;
+
+	(void)state;
+	pst_conf_errors_done(&errors);
+	assert_int_equal(pst_doc_parse_within("f", good, strlen(good), &three, &errors, &doc), 0);
+	n = pst_doc_root(doc);
+	assert_true(n->type == PST_NODE_MAPPING && n->line == 4 && !n->parent);
+	n = n->next;
+	assert_true(n->type == PST_NODE_SEQUENCE && n->line == 6 && !n->parent && !n->next);
+	pst_doc_free(doc);
+	assert_int_equal(pst_doc_parse_within("f", bad, strlen(bad), &three, &errors, &doc), -EBADMSG);
+	assert_string_equal(errors.text, "f:5:1: more than 3 documents in a file\n");
+	pst_conf_errors_done(&errors);
+}
+
 static void nothing_in_it(void **state)
 {
 	static const char *const texts[] = {"", "\n\n", "# only a comment\n", "---\n", "---\n...\n"};
@@ -600,6 +621,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(tree_knows_its_places),
 		TEST(nothing_in_it),
+		TEST(several_documents),
 		TEST(bad_documents_are_refused_with_a_place),
 		TEST(several_errors_in_one_run),
 		TEST(errors_are_bounded_and_forge_nothing),

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Policies evaluated as they are written, one by one: what the compiled tables are compared with. */
+#include <string.h>
+
+#include "policyd/policy/policy.h"
+
+static bool pattern_in(const struct policy_cond *c, const char *text)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (policy_pattern_takes(&c->patterns[i], text))
+			return true;
+	return false;
+}
+
+static bool range_in(const struct policy_cond *c, uint32_t v)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (v >= c->ranges[i].lo && v <= c->ranges[i].hi)
+			return true;
+	return false;
+}
+
+static bool is_ip4(const uint8_t *address)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return !memcmp(address, mapped, sizeof(mapped));
+}
+
+static bool prefix_has(const struct fw_prefix *p, const uint8_t *address)
+{
+	if (fw_prefix_is_ip4(p) != is_ip4(address))
+		return false;
+	for (unsigned bit = 0; bit < p->len; bit++)
+		if ((p->addr[bit / 8] ^ address[bit / 8]) & 0x80 >> bit % 8)
+			return false;
+	return true;
+}
+
+static bool address_in(const struct policy_cond *c, const uint8_t *address)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (prefix_has(&c->prefixes[i], address))
+			return true;
+	return false;
+}
+
+/* ---- of what may be not known: neither the list nor its `not` takes it ---- */
+
+static bool takes_text(const struct policy_cond *c, const char *text)
+{
+	return text && pattern_in(c, text) != c->other;
+}
+
+/* One of them is in the list. */
+static bool takes_texts(const struct policy_cond *c, const char *const *texts, size_t n)
+{
+	bool in = false;
+
+	for (size_t i = 0; texts && i < n; i++)
+		in |= pattern_in(c, texts[i]);
+	return texts && in != c->other;
+}
+
+static bool takes_paths(const struct policy_cond *c, const struct policy_act *act)
+{
+	const char *const paths[] = {act->path, act->path_to};
+
+	return act->path && takes_texts(c, paths, act->path_to ? 2 : 1);
+}
+
+static bool takes_number(const struct policy_cond *c, int v)
+{
+	return v >= 0 && range_in(c, (uint32_t)v) != c->other;
+}
+
+static bool takes_word(const struct policy_cond *c, int v)
+{
+	return v >= 0 && v < 256 && (c->bits[v / 64] >> v % 64 & 1) != c->other;
+}
+
+/* One of the bits is in the list. */
+static bool takes_bits(const struct policy_cond *c, uint64_t bits)
+{
+	return (bool)(c->bits[0] & bits) != c->other;
+}
+
+static bool takes_object(const struct policy_cond *c, const struct policy_act *act)
+{
+	switch ((enum policy_key)c->key) {
+	case POLICY_PATHS:
+		return takes_paths(c, act);
+	case POLICY_FLAGS:
+		return takes_bits(c, act->flags);
+	case POLICY_ACCESS:
+		return takes_bits(c, act->access);
+	case POLICY_ADDRESSES:
+		return act->has_address && address_in(c, act->address) != c->other;
+	case POLICY_PORTS:
+		return takes_number(c, act->port);
+	case POLICY_PROTOCOLS:
+		return takes_word(c, act->protocol);
+	case POLICY_FAMILIES:
+		return takes_word(c, act->family);
+	case POLICY_TARGETS:
+		return takes_text(c, act->target);
+	case POLICY_SIGNALS:
+		return takes_word(c, act->signal);
+	case POLICY_CAPABILITIES:
+		return takes_bits(c, act->capabilities);
+	case POLICY_MODULES:
+		return takes_text(c, act->module);
+	case POLICY_ARGUMENTS:
+		return takes_texts(c, act->arguments, act->n_arguments);
+	default:
+		return false;
+	}
+}
+
+static bool takes_subject(const struct policy_cond *c, const struct policy_act *act)
+{
+	switch ((enum policy_key)c->key) {
+	case POLICY_EXECUTABLES:
+		return takes_text(c, act->executable);
+	case POLICY_PARENTS:
+		return takes_text(c, act->parent);
+	case POLICY_ANCESTORS:
+	case POLICY_DESCENDANTS:
+		return takes_texts(c, act->ancestors, act->n_ancestors);
+	case POLICY_UIDS:
+		return range_in(c, act->uid) != c->other;
+	case POLICY_GIDS:
+		return range_in(c, act->gid) != c->other;
+	case POLICY_HOLDS:
+		return takes_bits(c, act->holds);
+	case POLICY_GAINED:
+		return takes_bits(c, act->gained);
+	case POLICY_NAMESPACES:
+		return !(c->ns_host & ~act->ns_host) && !(c->ns_other & act->ns_host);
+	case POLICY_CGROUPS:
+		return takes_text(c, act->cgroup);
+	case POLICY_CONTAINERS:
+		return act->container;
+	case POLICY_HOST:
+		return !act->container;
+	default:
+		return false;
+	}
+}
+
+static bool all_take(const struct policy_conds *conds, const struct policy_act *act)
+{
+	for (size_t i = 0; i < conds->n; i++) {
+		const struct policy_cond *c = &conds->v[i];
+
+		if (!(policy_is_on_object(c->key) ? takes_object(c, act) : takes_subject(c, act)))
+			return false;
+	}
+	return true;
+}
+
+const struct policy_rule *policy_match(const struct policy *policy, const struct policy_act *act)
+{
+	if (policy->mode == POLICY_OFF || !all_take(&policy->scope, act))
+		return NULL;
+	for (size_t i = 0; i < policy->n; i++)
+		if (policy->rules[i].ops & PST_OP_BIT(act->op) && all_take(&policy->rules[i].conds, act))
+			return &policy->rules[i];
+	return NULL;
+}
+
+enum pst_pol_action policy_effect(const struct policy *policy, const struct policy_rule *rule)
+{
+	return policy->mode == POLICY_AUDIT && rule->action >= PST_ACT_THROTTLE ? PST_ACT_AUDIT
+										: rule->action;
+}
+
+struct policy_verdict policy_judge(const struct policy_set *set, const struct policy_act *act)
+{
+	struct policy_verdict best = {0};
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct policy_rule *rule = policy_match(set->v[i], act);
+		struct policy_verdict v = {.policy = set->v[i], .rule = rule};
+
+		if (!rule)
+			continue;
+		v.action = policy_effect(v.policy, rule);
+		v.would = rule->action;
+		if (v.action > best.action || (v.action == best.action && v.would > best.would))
+			best = v;
+	}
+	return best;
+}
