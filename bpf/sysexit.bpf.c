@@ -42,7 +42,7 @@ int BPF_PROG(cred_enter, struct pt_regs *regs, long id)
 	struct pst_cred c;
 	__u64 task;
 
-	if (!sysnr_classify(id, &nr) || nr.kind > SYSNR_NS || pst_gate_closed())
+	if (!sysnr_classify(id, SYSNR_NS, &nr) || pst_gate_closed())
 		return 0;
 	task = bpf_get_current_task();
 	pst_cred_current(&c);
@@ -88,32 +88,30 @@ static __always_inline __u32 sysexit_ns_call(const struct pt_regs *regs, bool co
 #define O_ACCMODE 3
 
 /*
- * Is it worth another look? What is frequent says so in its registers: of mapping, protecting and opening,
- * nearly all is not. Constants cut out what no sensor wants.
+ * Nobody wants it: no sensor asks for that number, or it is frequent and the registers say that it is
+ * harmless, as of mapping, protecting and opening nearly all is. Asked before anything else.
  */
-static __always_inline bool sysexit_wants(struct pt_regs *regs, struct sysnr nr, long ret)
+static __always_inline bool sysexit_idle(const struct pt_regs *regs, long ret)
 {
-	__u64 flags = regs->dx; /* in both numberings, of mmap and mprotect the protection */
+	__u64 nr = regs->orig_ax;
+	__u8 kinds;
 
-	switch (nr.kind) {
-	case SYSNR_MMAP:
-		return cfg_exec_memory && flags & PROT_EXEC;
-	case SYSNR_MPROTECT:
-		return cfg_exec_memory && flags & PROT_EXEC && !ret;
-	case SYSNR_OPEN:
-		flags = nr.compat ? regs->cx : regs->si;
-		return cfg_proc_mem && flags & O_ACCMODE && ret >= 0;
-	case SYSNR_OPENAT:
-		return cfg_proc_mem && flags & O_ACCMODE && ret >= 0;
-	case SYSNR_OPENANY:
-		return cfg_proc_mem && ret >= 0;
-	default:
+	if (nr >= SYSNR_MAX)
+		return !(nr & SYSNR_X32_BIT);
+	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
+	if (!kinds)
 		return true;
-	}
+	if (kinds < SYSNR_MMAP || kinds > SYSNR_OPENAT)
+		return false;
+	if (kinds <= SYSNR_MPROTECT)
+		return !cfg_exec_memory || !(regs->dx & PROT_EXEC);
+	return !cfg_proc_mem || ret < 0 || !((kinds == SYSNR_OPEN ? regs->si : regs->dx) & O_ACCMODE);
 }
 
 static __always_inline void sysexit_memory(struct pt_regs *regs, struct call *c, struct sysnr nr)
 {
+	if (!(regs->dx & PROT_EXEC)) /* of mmap and mprotect, in both numberings */
+		return;
 	if (nr.kind == SYSNR_MMAP && (nr.compat ? regs->si : regs->r10) & MAP_ANONYMOUS)
 		call_mmap(c);
 	if (nr.kind == SYSNR_MPROTECT)
@@ -148,7 +146,7 @@ int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 {
 	struct sysnr nr = {};
 
-	if (!sysnr_classify(regs->orig_ax, &nr) || !sysexit_wants(regs, nr, ret) || pst_gate_closed())
+	if (sysexit_idle(regs, ret) || !sysnr_classify(regs->orig_ax, SYSNR_KINDS, &nr) || pst_gate_closed())
 		return 0;
 	if (nr.kind >= SYSNR_NS)
 		sysexit_call(regs, nr, ret);

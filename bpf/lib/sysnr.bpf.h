@@ -39,11 +39,13 @@ _Static_assert(SYSNR_KINDS <= 16, "four bits each");
 #define NATIVE(kind) (kind)
 #define COMPAT(kind) ((kind) << 4)
 
-/* One load says of most calls that nobody asks for them: low half native, high half 32-bit. */
+/*
+ * One load says of most calls that nobody asks for them: low half native, high half 32-bit. What is frequent
+ * has no other half: so its arguments can be looked at before the numbering is, and open and creat of 32-bit
+ * callers (5 and 8) are not here, as each fstat and lseek of the others would have to be asked which it is.
+ */
 static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[2] = NATIVE(SYSNR_OPEN),      /* open */
-	[5] = COMPAT(SYSNR_OPEN),      /* open */
-	[8] = COMPAT(SYSNR_OPENANY),   /* creat */
 	[9] = NATIVE(SYSNR_MMAP),      /* mmap */
 	[10] = NATIVE(SYSNR_MPROTECT), /* mprotect */
 	[11] = COMPAT(SYSNR_EXECVE),
@@ -135,9 +137,14 @@ static __always_inline __u32 sysnr_x32(__u64 nr)
 	}
 }
 
-/* Fills ret_nr and returns true when the call is of some kind. Nearly always false after one compare and one
- * load. */
-static __always_inline bool sysnr_classify(__u64 nr, struct sysnr *ret_nr)
+static __always_inline bool sysnr_upto(__u32 kind, __u32 last)
+{
+	return kind && kind <= last;
+}
+
+/* Fills ret_nr and returns true when the call is of some kind up to @last. Nearly always false after one
+ * compare and one load. */
+static __always_inline bool sysnr_classify(__u64 nr, __u32 last, struct sysnr *ret_nr)
 {
 	__u8 kinds;
 
@@ -150,14 +157,14 @@ static __always_inline bool sysnr_classify(__u64 nr, struct sysnr *ret_nr)
 		ret_nr->kind = sysnr_x32(nr);
 		if (nr < SYSNR_MAX)
 			ret_nr->kind = sysnr_kinds[nr & (SYSNR_MAX - 1)] & 15;
-		return ret_nr->kind;
+		return sysnr_upto(ret_nr->kind, last);
 	}
 	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
-	if (!kinds)
+	if (!sysnr_upto(kinds & 15, last) && !sysnr_upto(kinds >> 4, last))
 		return false;
 	ret_nr->compat = ret_nr->ptr32 = sysnr_is_compat();
 	ret_nr->kind = ret_nr->compat ? kinds >> 4 : kinds & 15;
-	return ret_nr->kind;
+	return sysnr_upto(ret_nr->kind, last);
 }
 
 #endif
