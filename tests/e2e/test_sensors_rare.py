@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import deeds  # noqa: E402
+import lib  # noqa: E402
 import pipeline  # noqa: E402
 import sensors  # noqa: E402
 
@@ -66,9 +67,11 @@ class Rare(sensors.SensorTest):
         def deed():
             with self.assertRaises(ProcessLookupError):
                 deeds.check(deeds.libc.ptrace(deeds.PTRACE_SEIZE, 2**22 + 1, None, None), "ptrace")
-        e = self.event("process_ptrace", deeds.child(deed))
+        pid = deeds.child(deed)
+        e = self.event("process_ptrace", pid)
         self.assertEqual((e["operation"], e["error"], e["given_pid"]), ("seize", "ESRCH", 2**22 + 1))
         self.assertNotIn("target_comm", e)
+        self.assertIn(f"seize {2**22 + 1} ESRCH\n", self.lines(pid))
 
     def test_signal(self):
         self.needs("signal")
@@ -80,6 +83,7 @@ class Rare(sensors.SensorTest):
         self.assertEqual((e["signal"], e["group"], e["result"]), ("SIGWINCH", True, "ignored"))
         self.assert_target(e, s)
         self.assertNotEqual(e["cgroup_id"], e["target_cgroup_id"])
+        self.assertRegex(self.lines(pid), rf"signal SIGWINCH → .*\[{s.pid}\]\n")
         quiet = deeds.kill(near.pid, signal.SIGWINCH)
         later = deeds.kill(s.pid, signal.SIGCONT)
         self.event("process_signal", later)
@@ -126,6 +130,7 @@ class Rare(sensors.SensorTest):
         e = found["mprotect"]
         self.assertEqual((e["bytes"], e["prot"]), (2 * deeds.PAGE, "r-x"))
         self.assertEqual((e.get("old_prot"), e["mapping"]), ("rw-", "anonymous") if rung == "fexit" else (None, "unknown"))
+        self.assertIn("mprotect 8.0 KiB " + ("rw-→r-x anonymous" if rung == "fexit" else "r-x unknown"), self.lines(pid))
 
     def test_perf(self):
         self.needs("perf")
@@ -135,9 +140,16 @@ class Rare(sensors.SensorTest):
     def test_memory_of_another(self):
         self.needs("proc_mem")
         s = self.sleeper()
-        e = self.event("memory_open", deeds.open_memory(s.pid))
+        pid = deeds.open_memory(s.pid)
+        e = self.event("memory_open", pid)
         self.assertTrue(e["readable"])
         self.assert_target(e, s)
+        self.assertRegex(self.lines(pid), rf"write memory .* → {e['target_comm']}\[{s.pid}\]\n")
+
+    def lines(self, pid):
+        """What `penstock observe` prints of a process."""
+        return self.p.run(os.path.join(lib.BINDIR, "penstock"), "observe", "--run-dir", self.p.run_dir, "--last", "1000000",
+                          "--pid", str(pid)).stdout
 
 
 class Bound(pipeline.PipelineTest):
