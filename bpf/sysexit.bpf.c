@@ -5,6 +5,7 @@
  * call of the host passes here, so what nobody wants leaves after a compare and a load.
  */
 #include "bpf/lib/accept.bpf.h"
+#include "bpf/lib/calls.bpf.h"
 #include "bpf/lib/cred.bpf.h"
 #include "bpf/lib/execfail.bpf.h"
 #include "bpf/lib/gate.bpf.h"
@@ -14,6 +15,13 @@
 const volatile bool cfg_exec_failed = true;
 const volatile bool cfg_cred = true;
 const volatile bool cfg_accept = false;
+const volatile bool cfg_bpf = false;
+const volatile bool cfg_ptrace = false;
+const volatile bool cfg_namespace = false;
+const volatile bool cfg_memfd = false;
+const volatile bool cfg_perf = false;
+const volatile bool cfg_exec_memory = false;
+const volatile bool cfg_proc_mem = false;
 
 /*
  * Credentials of the tasks that are inside a call that may change them, by the address of their task_struct:
@@ -34,7 +42,7 @@ int BPF_PROG(cred_enter, struct pt_regs *regs, long id)
 	struct pst_cred c;
 	__u64 task;
 
-	if (!sysnr_classify(id, &nr) || nr.kind > SYSNR_CRED || pst_gate_closed())
+	if (!sysnr_classify(id, SYSNR_NS, &nr) || pst_gate_closed())
 		return 0;
 	task = bpf_get_current_task();
 	pst_cred_current(&c);
@@ -60,7 +68,7 @@ static __always_inline void sysexit_cred(struct sysnr nr, long ret)
 {
 	__u64 task = bpf_get_current_task();
 	struct pst_cred *before, after;
-	bool exec = nr.kind != SYSNR_CRED;
+	bool exec = nr.kind <= SYSNR_EXECVEAT;
 
 	before = bpf_map_lookup_elem(&cred_calls, &task);
 	if (ret >= 0 && (before || !exec)) { /* setfsuid and setfsgid return the old id */
@@ -71,18 +79,82 @@ static __always_inline void sysexit_cred(struct sysnr nr, long ret)
 		bpf_map_delete_elem(&cred_calls, &task);
 }
 
+/* Which of two calls that share their kind: the numbers of unshare. */
+static __always_inline __u32 sysexit_ns_call(const struct pt_regs *regs, bool compat)
+{
+	return (regs->orig_ax & (SYSNR_MAX - 1)) == (compat ? 310U : 272U) ? PST_NS_UNSHARE : PST_NS_SETNS;
+}
+
+#define O_ACCMODE 3
+
+/*
+ * Nobody wants it: no sensor asks for that number, or it is frequent and the registers say that it is
+ * harmless, as of mapping, protecting and opening nearly all is. Asked before anything else.
+ */
+static __always_inline bool sysexit_idle(const struct pt_regs *regs, long ret)
+{
+	__u64 nr = regs->orig_ax;
+	__u8 kinds;
+
+	if (nr >= SYSNR_MAX)
+		return !(nr & SYSNR_X32_BIT);
+	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
+	if (!kinds)
+		return true;
+	if (kinds < SYSNR_MMAP || kinds > SYSNR_OPENAT)
+		return false;
+	if (kinds <= SYSNR_MPROTECT)
+		return !cfg_exec_memory || !(regs->dx & PROT_EXEC);
+	return !cfg_proc_mem || ret < 0 || !((kinds == SYSNR_OPEN ? regs->si : regs->dx) & O_ACCMODE);
+}
+
+static __always_inline void sysexit_memory(struct pt_regs *regs, struct call *c, struct sysnr nr)
+{
+	if (!(regs->dx & PROT_EXEC)) /* of mmap and mprotect, in both numberings */
+		return;
+	if (nr.kind == SYSNR_MMAP && (nr.compat ? regs->si : regs->r10) & MAP_ANONYMOUS)
+		call_mmap(c);
+	if (nr.kind == SYSNR_MPROTECT)
+		call_mprotect(c);
+}
+
+/* Calls whose record is made of their arguments. */
+static __always_inline void sysexit_call(struct pt_regs *regs, struct sysnr nr, long ret)
+{
+	struct call c = {.regs = regs, .compat = nr.compat, .ret = ret};
+
+	if (cfg_bpf && nr.kind == SYSNR_BPF)
+		call_bpf(&c);
+	if (cfg_ptrace && nr.kind == SYSNR_PTRACE)
+		call_ptrace(&c);
+	if (cfg_ptrace && nr.kind == SYSNR_VM_WRITE)
+		call_vm_write(&c);
+	if (cfg_namespace && nr.kind == SYSNR_NS)
+		call_namespace(&c, sysexit_ns_call(regs, nr.compat));
+	if (cfg_memfd && nr.kind == SYSNR_MEMFD)
+		call_memfd(&c);
+	if (cfg_perf && nr.kind == SYSNR_PERF)
+		call_perf(&c);
+	if (cfg_exec_memory)
+		sysexit_memory(regs, &c, nr);
+	if (cfg_proc_mem && nr.kind >= SYSNR_OPEN)
+		call_open(&c);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 {
 	struct sysnr nr = {};
 
-	if (!sysnr_classify(regs->orig_ax, &nr) || pst_gate_closed())
+	if (sysexit_idle(regs, ret) || !sysnr_classify(regs->orig_ax, SYSNR_KINDS, &nr) || pst_gate_closed())
 		return 0;
+	if (nr.kind >= SYSNR_NS)
+		sysexit_call(regs, nr, ret);
 	if (cfg_accept && nr.kind == SYSNR_ACCEPT)
 		pst_accept_exit(regs, ret);
 	if (cfg_exec_failed && nr.kind <= SYSNR_EXECVEAT && ret < 0)
 		sysexit_exec_failed(regs, nr, ret);
-	if (cfg_cred && nr.kind <= SYSNR_CRED)
+	if (cfg_cred && nr.kind <= SYSNR_NS)
 		sysexit_cred(nr, ret);
 	return 0;
 }

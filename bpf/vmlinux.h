@@ -146,8 +146,17 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[1];
 	struct upid numbers[1];
 };
 
@@ -215,6 +224,7 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct inode *f_inode;
 	struct path f_path;
 };
@@ -228,6 +238,29 @@ struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
 	struct file *exe_file;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	void *anon_vma;
+	struct file *vm_file;
+};
+
+struct module {
+	char name[56];
+	unsigned long taints;
+};
+
+struct kernel_siginfo {
+	int si_signo;
+	int si_code;
+};
+
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct linux_binprm {
@@ -283,8 +316,21 @@ struct sched_entity {
 	__u64 sum_exec_runtime;
 };
 
-struct files_struct;
 struct sighand_struct;
+
+struct list_head {
+	struct list_head *next;
+	struct list_head *prev;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
 
 struct task_struct {
 	struct thread_info thread_info;
@@ -299,7 +345,10 @@ struct task_struct {
 	int tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct list_head ptraced;
+	struct list_head ptrace_entry;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[1];
 	__u64 utime;
 	__u64 stime;
 	__u64 start_boottime;

@@ -276,11 +276,6 @@ struct file___net {
 	struct inode *f_inode;
 };
 
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-};
-
 struct files_struct___net {
 	struct fdtable *fdt;
 };

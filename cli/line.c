@@ -345,6 +345,92 @@ static void cred_line(struct line *l)
 	}
 }
 
+static void word(struct line *l, const char *name)
+{
+	put(l, " ");
+	field(l, name);
+}
+
+/* " EPERM", or nothing */
+static void refused(struct line *l)
+{
+	if (number(l, "error"))
+		word(l, "error");
+}
+
+static void target(struct line *l)
+{
+	if (!number(l, "target_pid"))
+		return;
+	put(l, " → ");
+	field(l, "target_comm");
+	put(l, "[");
+	field(l, "target_pid");
+	put(l, "]");
+}
+
+static void module_line(struct line *l)
+{
+	field(l, "module");
+	if (number(l, "taints"))
+		put(l, " taints");
+	word(l, "taints");
+}
+
+static void bpf_line(struct line *l)
+{
+	field(l, "prog_type");
+	word(l, "prog_name");
+	refused(l);
+}
+
+static void ptrace_line(struct line *l)
+{
+	field(l, "operation");
+	target(l);
+	if (!number(l, "target_pid"))
+		word(l, "given_pid");
+	refused(l);
+}
+
+static void signal_line(struct line *l)
+{
+	field(l, "signal");
+	target(l);
+}
+
+static void namespace_line(struct line *l)
+{
+	field(l, "operation");
+	word(l, "clone_flags");
+	refused(l);
+}
+
+static void memfd_line(struct line *l)
+{
+	field(l, "name");
+	refused(l);
+}
+
+static void memory_line(struct line *l)
+{
+	field(l, "operation");
+	put(l, " ");
+	bytes(l, "bytes");
+	put(l, " ");
+	if (field(l, "old_prot"))
+		put(l, "→");
+	field(l, "prot");
+	word(l, "mapping");
+}
+
+static void perf_line(struct line *l)
+{
+	field(l, "perf_type");
+	word(l, "config");
+	refused(l);
+}
+
 static void failed_line(struct line *l)
 {
 	field(l, "filename");
@@ -390,6 +476,15 @@ static const struct {
 	{PST_KIND_EXEC_FAILED, "exec failed", C_YELLOW, failed_line, false},
 	{PST_KIND_EXIT, "exit", C_DIM, exit_line, false},
 	{PST_KIND_CRED, "credentials", C_YELLOW, cred_line, false},
+	{PST_KIND_MODULE, "module", C_YELLOW, module_line, false},
+	{PST_KIND_BPF, "bpf", C_YELLOW, bpf_line, false},
+	{PST_KIND_PTRACE, "trace", C_YELLOW, ptrace_line, false},
+	{PST_KIND_SIGNAL, "signal", C_YELLOW, signal_line, false},
+	{PST_KIND_NAMESPACE, "namespace", C_YELLOW, namespace_line, false},
+	{PST_KIND_MEMFD, "memfd", C_YELLOW, memfd_line, false},
+	{PST_KIND_EXEC_MEMORY, "exec memory", C_YELLOW, memory_line, false},
+	{PST_KIND_PERF, "perf", C_YELLOW, perf_line, false},
+	{PST_KIND_PROC_MEM, "write memory", C_YELLOW, target, false},
 	{PST_KIND_CONNECT, "connect", C_CYAN, connect_line, false},
 	{PST_KIND_ACCEPT, "accept", C_CYAN, ends_line, false},
 	{PST_KIND_LISTEN, "listen", C_CYAN, listen_line, false},

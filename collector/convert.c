@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Records of processes; convert_sock.c has those of the network. */
+/* Records of processes; convert_call.c has those of single calls, convert_sock.c those of the network. */
 #include "collector/convert.h"
 
 #include <errno.h>
@@ -155,6 +155,15 @@ static const struct {
 	{PST_REC_EXEC_FAILED, PST_TOPIC_PROC, sizeof(struct pst_rec_exec_failed)},
 	{PST_REC_EXIT, PST_TOPIC_PROC, sizeof(struct pst_rec_exit)},
 	{PST_REC_CRED, PST_TOPIC_PROC, sizeof(struct pst_rec_cred)},
+	{PST_REC_MODULE, PST_TOPIC_PROC, sizeof(struct pst_rec_module)},
+	{PST_REC_BPF, PST_TOPIC_PROC, sizeof(struct pst_rec_bpf)},
+	{PST_REC_PTRACE, PST_TOPIC_PROC, sizeof(struct pst_rec_ptrace)},
+	{PST_REC_SIGNAL, PST_TOPIC_PROC, sizeof(struct pst_rec_signal)},
+	{PST_REC_NAMESPACE, PST_TOPIC_PROC, sizeof(struct pst_rec_namespace)},
+	{PST_REC_MEMFD, PST_TOPIC_PROC, sizeof(struct pst_rec_memfd)},
+	{PST_REC_EXEC_MEMORY, PST_TOPIC_PROC, sizeof(struct pst_rec_exec_memory)},
+	{PST_REC_PERF, PST_TOPIC_PROC, sizeof(struct pst_rec_perf)},
+	{PST_REC_PROC_MEM, PST_TOPIC_PROC, sizeof(struct pst_rec_proc_mem)},
 	{PST_REC_TCP_CONNECT, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_TCP_ACCEPT, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_TCP_LISTEN, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
@@ -217,6 +226,7 @@ int convert_record(struct convert *c, const struct pst_rec *rec, size_t len, str
 	case PST_REC_CRED:
 		return convert_cred((const void *)rec, out);
 	default:
-		return convert_net_record(c, rec, out);
+		return rec->kind <= PST_REC_PROC_MEM ? convert_call_record(rec, out)
+						     : convert_net_record(c, rec, out);
 	}
 }

@@ -18,6 +18,7 @@ static inline void convert_who(struct pst_val *v, const struct pst_task *t)
 	v[PST_FORK_F_comm] = pst_val_str(t->comm, strnlen(t->comm, sizeof(t->comm)));
 }
 
+int convert_call_record(const struct pst_rec *rec, struct pst_buf *out);
 int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_buf *out);
 
 #endif

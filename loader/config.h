@@ -20,6 +20,15 @@ enum sensor_id {
 	SENSOR_DROPS,
 	SENSOR_FLOWS,
 	SENSOR_SYSCALLS,
+	SENSOR_MODULE,
+	SENSOR_BPF,
+	SENSOR_PTRACE,
+	SENSOR_SIGNAL,
+	SENSOR_NAMESPACE,
+	SENSOR_MEMFD,
+	SENSOR_EXEC_MEMORY,
+	SENSOR_PERF,
+	SENSOR_PROC_MEM,
 	SENSOR_GUARD,
 	SENSOR_MAX,
 };
@@ -31,6 +40,7 @@ struct loader_config {
 	uint64_t flow_slots, flow_idle_ns;
 	uint64_t udp_slots, udp_idle_ns;
 	uint64_t drop_rate;         /* records a second, each of drops and resets */
+	uint64_t cgroup_rate;       /* records a second of one cgroup, each of signals and rare calls */
 	struct pst_strs interfaces; /* flows and interface counters at tc */
 	struct pst_strs xdp;        /* at XDP instead */
 	struct pst_strs guarded;    /* interfaces whose incoming packets the guard judges; none: it is off */

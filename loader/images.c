@@ -5,13 +5,16 @@
 #include <string.h>
 
 #include "bpf/accept.skel.h"
+#include "bpf/calls.skel.h"
 #include "bpf/cred.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
 #include "bpf/flow.skel.h"
 #include "bpf/guard.skel.h"
 #include "bpf/iters.skel.h"
+#include "bpf/module.skel.h"
 #include "bpf/process.skel.h"
+#include "bpf/signal.skel.h"
 #include "bpf/socket.skel.h"
 #include "bpf/syscalls.skel.h"
 #include "bpf/sysexit.skel.h"
@@ -31,12 +34,15 @@ const struct image images[] = {
 	IMAGE(socket),
 	IMAGE(iters),
 	IMAGE(sysexit),
+	IMAGE(calls),
 	IMAGE(udp),
 	IMAGE(execfail),
 	IMAGE(execfail32),
 	IMAGE(cred),
 	IMAGE(accept),
 	IMAGE(syscalls),
+	IMAGE(signal),
+	IMAGE(module),
 };
 const size_t n_images = PST_ARRAY_SIZE(images);
 static_assert(PST_ARRAY_SIZE(images) <= IMAGES_MAX, "room for every object");

@@ -17,7 +17,7 @@ static const char *const dir_names[PIN_DIR_MAX] = {"", "maps", "links", "progs",
 /* Stages open their iterators by path and pass through the root; nobody else looks into the rest. */
 static const mode_t dir_modes[PIN_DIR_MAX] = {0711, 0711, 0700, 0700, 0711, 0700};
 
-#define STATE_BYTES 8192
+#define STATE_BYTES 32768
 static_assert(sizeof(struct pin_state) <= STATE_BYTES, "state fits");
 
 const char *pins_path(const struct pins *pins, enum pin_dir dir, const char *name, char buf[PIN_PATH_MAX])

@@ -43,7 +43,7 @@ struct pin_state {
 	uint64_t id_seed;          /* of the ids that stand in for socket cookies */
 	uint32_t n_maps;           /* pins under maps/ when all was well */
 	uint32_t pad2;
-	uint8_t outcomes[7680]; /* struct outcomes of the plan in force */
+	uint8_t outcomes[31744]; /* struct outcomes of the plan in force */
 };
 
 struct pins {

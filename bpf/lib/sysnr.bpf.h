@@ -20,52 +20,90 @@ enum sysnr_kind {
 	SYSNR_EXECVE,
 	SYSNR_EXECVEAT,
 	SYSNR_CRED,
+	SYSNR_NS, /* changes credentials too: all capabilities in a new user namespace */
 	SYSNR_ACCEPT,
+	SYSNR_BPF,
+	SYSNR_PTRACE,
+	SYSNR_VM_WRITE,
+	SYSNR_MEMFD,
+	SYSNR_PERF,
+	SYSNR_MMAP,
+	SYSNR_MPROTECT,
+	SYSNR_OPEN,
+	SYSNR_OPENAT,
+	SYSNR_OPENANY, /* whose flags are not in a register: creat, openat2 */
+	SYSNR_KINDS,
 };
+_Static_assert(SYSNR_KINDS <= 16, "four bits each");
 
 #define NATIVE(kind) (kind)
 #define COMPAT(kind) ((kind) << 4)
 
-/* One load says of most calls that nobody asks for them: low half native, high half 32-bit. */
+/*
+ * One load says of most calls that nobody asks for them: low half native, high half 32-bit. What is frequent
+ * has no other half: so its arguments can be looked at before the numbering is, and open and creat of 32-bit
+ * callers (5 and 8) are not here, as each fstat and lseek of the others would have to be asked which it is.
+ */
 static const __u8 sysnr_kinds[SYSNR_MAX] = {
+	[2] = NATIVE(SYSNR_OPEN),      /* open */
+	[9] = NATIVE(SYSNR_MMAP),      /* mmap */
+	[10] = NATIVE(SYSNR_MPROTECT), /* mprotect */
 	[11] = COMPAT(SYSNR_EXECVE),
-	[23] = COMPAT(SYSNR_CRED), /* setuid, 16 bits */
+	[23] = COMPAT(SYSNR_CRED),   /* setuid, 16 bits */
+	[26] = COMPAT(SYSNR_PTRACE), /* ptrace */
 	[43] = NATIVE(SYSNR_ACCEPT),
 	[46] = COMPAT(SYSNR_CRED), /* setgid, 16 bits */
 	[59] = NATIVE(SYSNR_EXECVE),
-	[70] = COMPAT(SYSNR_CRED),    /* setreuid, 16 bits */
-	[71] = COMPAT(SYSNR_CRED),    /* setregid, 16 bits */
-	[102] = COMPAT(SYSNR_ACCEPT), /* socketcall */
-	[105] = NATIVE(SYSNR_CRED),   /* setuid */
-	[106] = NATIVE(SYSNR_CRED),   /* setgid */
-	[113] = NATIVE(SYSNR_CRED),   /* setreuid */
-	[114] = NATIVE(SYSNR_CRED),   /* setregid */
-	[117] = NATIVE(SYSNR_CRED),   /* setresuid */
-	[119] = NATIVE(SYSNR_CRED),   /* setresgid */
-	[122] = NATIVE(SYSNR_CRED),   /* setfsuid */
-	[123] = NATIVE(SYSNR_CRED),   /* setfsgid */
-	[126] = NATIVE(SYSNR_CRED),   /* capset */
-	[138] = COMPAT(SYSNR_CRED),   /* setfsuid, 16 bits */
-	[139] = COMPAT(SYSNR_CRED),   /* setfsgid, 16 bits */
-	[164] = COMPAT(SYSNR_CRED),   /* setresuid, 16 bits */
-	[170] = COMPAT(SYSNR_CRED),   /* setresgid, 16 bits */
-	[185] = COMPAT(SYSNR_CRED),   /* capset */
-	[203] = COMPAT(SYSNR_CRED),   /* setreuid */
-	[204] = COMPAT(SYSNR_CRED),   /* setregid */
-	[208] = COMPAT(SYSNR_CRED),   /* setresuid */
-	[210] = COMPAT(SYSNR_CRED),   /* setresgid */
-	[213] = COMPAT(SYSNR_CRED),   /* setuid */
-	[214] = COMPAT(SYSNR_CRED),   /* setgid */
-	[215] = COMPAT(SYSNR_CRED),   /* setfsuid */
-	[216] = COMPAT(SYSNR_CRED),   /* setfsgid */
-	[272] = NATIVE(SYSNR_CRED),   /* unshare: all capabilities in a new user namespace */
-	[288] = NATIVE(SYSNR_ACCEPT), /* accept4 */
-	[308] = NATIVE(SYSNR_CRED),   /* setns: likewise */
-	[310] = COMPAT(SYSNR_CRED),   /* unshare */
+	[70] = COMPAT(SYSNR_CRED),      /* setreuid, 16 bits */
+	[71] = COMPAT(SYSNR_CRED),      /* setregid, 16 bits */
+	[85] = NATIVE(SYSNR_OPENANY),   /* creat */
+	[101] = NATIVE(SYSNR_PTRACE),   /* ptrace */
+	[102] = COMPAT(SYSNR_ACCEPT),   /* socketcall */
+	[105] = NATIVE(SYSNR_CRED),     /* setuid */
+	[106] = NATIVE(SYSNR_CRED),     /* setgid */
+	[113] = NATIVE(SYSNR_CRED),     /* setreuid */
+	[114] = NATIVE(SYSNR_CRED),     /* setregid */
+	[117] = NATIVE(SYSNR_CRED),     /* setresuid */
+	[119] = NATIVE(SYSNR_CRED),     /* setresgid */
+	[122] = NATIVE(SYSNR_CRED),     /* setfsuid */
+	[123] = NATIVE(SYSNR_CRED),     /* setfsgid */
+	[125] = COMPAT(SYSNR_MPROTECT), /* mprotect */
+	[126] = NATIVE(SYSNR_CRED),     /* capset */
+	[138] = COMPAT(SYSNR_CRED),     /* setfsuid, 16 bits */
+	[139] = COMPAT(SYSNR_CRED),     /* setfsgid, 16 bits */
+	[164] = COMPAT(SYSNR_CRED),     /* setresuid, 16 bits */
+	[170] = COMPAT(SYSNR_CRED),     /* setresgid, 16 bits */
+	[185] = COMPAT(SYSNR_CRED),     /* capset */
+	[192] = COMPAT(SYSNR_MMAP),     /* mmap2 */
+	[203] = COMPAT(SYSNR_CRED),     /* setreuid */
+	[204] = COMPAT(SYSNR_CRED),     /* setregid */
+	[208] = COMPAT(SYSNR_CRED),     /* setresuid */
+	[210] = COMPAT(SYSNR_CRED),     /* setresgid */
+	[213] = COMPAT(SYSNR_CRED),     /* setuid */
+	[214] = COMPAT(SYSNR_CRED),     /* setgid */
+	[215] = COMPAT(SYSNR_CRED),     /* setfsuid */
+	[216] = COMPAT(SYSNR_CRED),     /* setfsgid */
+	[257] = NATIVE(SYSNR_OPENAT),   /* openat */
+	[272] = NATIVE(SYSNR_NS),       /* unshare */
+	[288] = NATIVE(SYSNR_ACCEPT),   /* accept4 */
+	[295] = COMPAT(SYSNR_OPENAT),   /* openat */
+	[298] = NATIVE(SYSNR_PERF),     /* perf_event_open */
+	[308] = NATIVE(SYSNR_NS),       /* setns */
+	[310] = COMPAT(SYSNR_NS),       /* unshare */
+	[311] = NATIVE(SYSNR_VM_WRITE), /* process_vm_writev */
+	[319] = NATIVE(SYSNR_MEMFD),    /* memfd_create */
+	[321] = NATIVE(SYSNR_BPF),      /* bpf */
 	[322] = NATIVE(SYSNR_EXECVEAT),
-	[346] = COMPAT(SYSNR_CRED), /* setns */
+	[329] = NATIVE(SYSNR_MPROTECT), /* pkey_mprotect */
+	[336] = COMPAT(SYSNR_PERF),     /* perf_event_open */
+	[346] = COMPAT(SYSNR_NS),       /* setns */
+	[348] = COMPAT(SYSNR_VM_WRITE), /* process_vm_writev */
+	[356] = COMPAT(SYSNR_MEMFD),    /* memfd_create */
+	[357] = COMPAT(SYSNR_BPF),      /* bpf */
 	[358] = COMPAT(SYSNR_EXECVEAT),
-	[364] = COMPAT(SYSNR_ACCEPT), /* accept4 */
+	[364] = COMPAT(SYSNR_ACCEPT),                          /* accept4 */
+	[380] = COMPAT(SYSNR_MPROTECT),                        /* pkey_mprotect */
+	[437] = NATIVE(SYSNR_OPENANY) | COMPAT(SYSNR_OPENANY), /* openat2 */
 };
 
 /* A call somebody may care for. */
@@ -82,9 +120,31 @@ static __always_inline bool sysnr_is_compat(void)
 	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), thread_info.status) & TS_COMPAT;
 }
 
-/* Fills ret_nr and returns true when the call is of some kind. Nearly always false after one compare and one
- * load. */
-static __always_inline bool sysnr_classify(__u64 nr, struct sysnr *ret_nr)
+/* The numbers that x32 has of its own. */
+static __always_inline __u32 sysnr_x32(__u64 nr)
+{
+	switch (nr) {
+	case 520:
+		return SYSNR_EXECVE;
+	case 521:
+		return SYSNR_PTRACE;
+	case 540:
+		return SYSNR_VM_WRITE;
+	case 545:
+		return SYSNR_EXECVEAT;
+	default:
+		return SYSNR_NONE;
+	}
+}
+
+static __always_inline bool sysnr_upto(__u32 kind, __u32 last)
+{
+	return kind && kind <= last;
+}
+
+/* Fills ret_nr and returns true when the call is of some kind up to @last. Nearly always false after one
+ * compare and one load. */
+static __always_inline bool sysnr_classify(__u64 nr, __u32 last, struct sysnr *ret_nr)
 {
 	__u8 kinds;
 
@@ -94,17 +154,17 @@ static __always_inline bool sysnr_classify(__u64 nr, struct sysnr *ret_nr)
 		nr &= ~(__u64)SYSNR_X32_BIT;
 		ret_nr->compat = false;
 		ret_nr->ptr32 = true;
-		ret_nr->kind = nr == 520 ? SYSNR_EXECVE : nr == 545 ? SYSNR_EXECVEAT : SYSNR_NONE;
+		ret_nr->kind = sysnr_x32(nr);
 		if (nr < SYSNR_MAX)
 			ret_nr->kind = sysnr_kinds[nr & (SYSNR_MAX - 1)] & 15;
-		return ret_nr->kind;
+		return sysnr_upto(ret_nr->kind, last);
 	}
 	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
-	if (!kinds)
+	if (!sysnr_upto(kinds & 15, last) && !sysnr_upto(kinds >> 4, last))
 		return false;
 	ret_nr->compat = ret_nr->ptr32 = sysnr_is_compat();
 	ret_nr->kind = ret_nr->compat ? kinds >> 4 : kinds & 15;
-	return ret_nr->kind;
+	return sysnr_upto(ret_nr->kind, last);
 }
 
 #endif

@@ -33,4 +33,25 @@ static __always_inline void pst_task_current(struct pst_task *t)
 		__builtin_memset(t->comm, 0, sizeof(t->comm));
 }
 
+/* Cgroup v2 id of any task. */
+static __always_inline __u64 pst_task_cgroup(struct task_struct *t)
+{
+	return BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
+}
+
+/* Of any task, and any memory that looks like one: nothing of it is trusted. Fills every byte. */
+static __always_inline void pst_task_of(struct pst_task *ret, struct task_struct *t)
+{
+	const struct cred *cred = BPF_CORE_READ(t, real_cred);
+
+	__builtin_memset(ret->comm, 0, sizeof(ret->comm));
+	ret->start_ns = BPF_CORE_READ(t, group_leader, start_boottime);
+	ret->cgroup_id = pst_task_cgroup(t);
+	ret->pid = BPF_CORE_READ(t, tgid);
+	ret->tid = BPF_CORE_READ(t, pid);
+	ret->uid = BPF_CORE_READ(cred, uid.val);
+	ret->gid = BPF_CORE_READ(cred, gid.val);
+	bpf_core_read_str(ret->comm, sizeof(ret->comm), &t->comm);
+}
+
 #endif

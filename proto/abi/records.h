@@ -34,6 +34,15 @@ enum pst_rec_kind {
 	PST_REC_EXEC_FAILED = 3,
 	PST_REC_EXIT = 4,
 	PST_REC_CRED = 5,
+	PST_REC_MODULE = 6,
+	PST_REC_BPF = 7,
+	PST_REC_PTRACE = 8,
+	PST_REC_SIGNAL = 9,
+	PST_REC_NAMESPACE = 10,
+	PST_REC_MEMFD = 11,
+	PST_REC_EXEC_MEMORY = 12,
+	PST_REC_PERF = 13,
+	PST_REC_PROC_MEM = 14,
 
 	PST_REC_TCP_CONNECT = 16, /* outcome of an active open */
 	PST_REC_TCP_ACCEPT = 17,
@@ -158,6 +167,120 @@ struct pst_rec_cred {
 	struct pst_rec h;
 	struct pst_task task;
 	struct pst_cred before, after;
+};
+
+/*
+ * What processes rarely ask for, and break-ins often. `error` is 0 or a positive errno. What a call was given
+ * lies in the caller's memory, from which it is read when the call returns: another thread may have changed
+ * it meanwhile.
+ */
+
+#define PST_MODULE_NAME_BYTES 56
+#define PST_BPF_NAME_BYTES    16
+#define PST_MEMFD_NAME_BYTES  64 /* longer ones are cut */
+
+struct pst_rec_module {
+	struct pst_rec h;
+	struct pst_task task; /* who loads it */
+	char name[PST_MODULE_NAME_BYTES];
+	__u64 taints; /* bits of TAINT_*: proprietary, forced, out of tree, unsigned, ... */
+};
+
+struct pst_rec_bpf {
+	struct pst_rec h;
+	struct pst_task task;
+	__s32 error;
+	__u32 prog_type;   /* enum bpf_prog_type */
+	__u32 attach_type; /* enum bpf_attach_type that it expects */
+	__u32 insns;
+	char name[PST_BPF_NAME_BYTES];
+};
+
+enum pst_ptrace_op {
+	PST_PTRACE_ATTACH = 1,
+	PST_PTRACE_SEIZE = 2,
+	PST_PTRACE_TRACEME = 3,
+	PST_PTRACE_VM_WRITE = 4, /* process_vm_writev */
+	PST_PTRACE_OPS = 5,
+};
+
+struct pst_rec_ptrace {
+	struct pst_rec h;
+	struct pst_task task;
+	struct pst_task target; /* zero: not known */
+	__s32 error;
+	__u32 op;        /* enum pst_ptrace_op */
+	__u32 given_pid; /* as the caller counts */
+	__u32 pad;
+};
+
+struct pst_rec_signal {
+	struct pst_rec h;
+	struct pst_task task;
+	struct pst_task target;
+	__u32 sig;
+	__s32 code;   /* si_code */
+	__u32 result; /* 0 delivered, 1 ignored, 2 already pending, 3 no room, 4 delivered without its details
+		       */
+	__u32 group;  /* to the process, not to one thread */
+};
+
+enum pst_ns_call { PST_NS_UNSHARE = 1, PST_NS_SETNS = 2, PST_NS_CALLS = 3 };
+
+struct pst_rec_namespace {
+	struct pst_rec h;
+	struct pst_task task;
+	struct pst_ns ns; /* after the call */
+	__s32 error;
+	__u32 call;  /* enum pst_ns_call */
+	__u32 flags; /* as given: CLONE_NEW*; of setns 0: whatever the descriptor is of */
+	__u32 pad;
+};
+
+struct pst_rec_memfd {
+	struct pst_rec h;
+	struct pst_task task;
+	__s32 error;
+	__u32 flags; /* MFD_* */
+	char name[PST_MEMFD_NAME_BYTES];
+};
+
+enum pst_exec_memory_call { PST_EXEC_MMAP = 1, PST_EXEC_MPROTECT = 2, PST_EXEC_CALLS = 3 };
+
+enum pst_mapping {
+	PST_MAPPING_UNKNOWN = 0,
+	PST_MAPPING_ANONYMOUS = 1,
+	PST_MAPPING_FILE = 2, /* private pages of a file that were written to */
+};
+
+struct pst_rec_exec_memory {
+	struct pst_rec h;
+	struct pst_task task;
+	__u64 address;
+	__u64 bytes;
+	__u32 call;     /* enum pst_exec_memory_call */
+	__u32 prot;     /* PROT_* */
+	__u32 old_prot; /* 0: not known */
+	__u32 mapping;  /* enum pst_mapping */
+};
+
+struct pst_rec_perf {
+	struct pst_rec h;
+	struct pst_task task;
+	__u64 config;
+	__u64 flags;
+	__u32 type; /* PERF_TYPE_*, or number of a PMU */
+	__s32 error;
+	__s32 given_pid; /* -1: all */
+	__s32 cpu;       /* -1: all */
+};
+
+struct pst_rec_proc_mem {
+	struct pst_rec h;
+	struct pst_task task;
+	struct pst_task target; /* whose memory it is */
+	__u32 readable;         /* not for writing alone */
+	__u32 pad;
 };
 
 /* ---- net class ---- */
@@ -326,7 +449,8 @@ struct pst_class_stat {
 	__u64 table_full; /* packets of flows or peers that found no free slot, or a bucket claimed for too
 			     long */
 	__u64 table_full_bytes;
-	__u64 suppressed; /* records held back by a rate bound (drops, resets, logs): neither emitted nor lost
+	__u64 suppressed; /* records held back by a rate bound (drops, resets, logs, signals): neither emitted
+			   * nor lost
 			   */
 };
 static_assert(sizeof(struct pst_class_stat) == 64, "abi");

@@ -15,7 +15,8 @@ FLOWS = 64
 SECONDS = 1.5
 CONFIG = """loader:
   sensors: {process: false, exec_failed: false, cred: false, tcp: true, accept: false, udp: false, drops: false, flows: true,
-            syscalls: false}
+            syscalls: false, module: false, bpf: false, ptrace: false, signal: false, namespace: false, memfd: false, exec_memory: false,
+            perf: false, proc_mem: false}
   interfaces: [veth-bench]
 """
 FIGURES = {

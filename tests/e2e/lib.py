@@ -24,6 +24,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINDIR = os.environ.get("PENSTOCK_BINDIR", os.path.join(ROOT, "build", "bin"))
 BPFFS = "/sys/fs/bpf"
 STAGES = ("collector", "enricher", "policyd", "exporter")
+# Sensors of what processes rarely do, for a configuration that wants none of them.
+RARE = ("module", "bpf", "ptrace", "signal", "namespace", "memfd", "exec_memory", "perf", "proc_mem")
+NO_RARE = ", ".join(f"{name}: no" for name in RARE)
 EXIT_USAGE, EXIT_SYSTEM = 100, 111
 
 # Numbers outside of what Debian hands out, one user and one group a stage; the last is nobody of ours.

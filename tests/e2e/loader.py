@@ -10,12 +10,12 @@ import pipeline
 # Few and small: the verifier is what takes time.
 LEAN = """
 loader:
-  sensors: {exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, flows: no, syscalls: no}
+  sensors: {exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, flows: no, syscalls: no, """ + lib.NO_RARE + """}
   rings: {process: 1MiB, net: 64KiB, flow: 64KiB}
 """
 FLOWS = """
 loader:
-  sensors: {process: no, exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, syscalls: no}
+  sensors: {process: no, exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, syscalls: no, """ + lib.NO_RARE + """}
   rings: {process: 64KiB, net: 64KiB, flow: 64KiB}
   flows: {slots: 1024}
 """

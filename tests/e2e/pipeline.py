@@ -23,7 +23,7 @@ import lib
 VM = bool(os.environ.get("PENSTOCK_VM"))
 PATIENCE = 240.0 if VM else 90.0  # for what must happen, however slow the machine is
 ORDER = ("loader", *lib.STAGES)
-ALL_BUT_PROCESS = "sensors: {exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, flows: no, syscalls: no}"
+ALL_BUT_PROCESS = "sensors: {exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, flows: no, syscalls: no, " + lib.NO_RARE + "}"
 
 
 def helper(name):

@@ -22,7 +22,7 @@ from pipeline import PATIENCE, unique, wait_for  # noqa: E402
 from terminal import Terminal  # noqa: E402
 from test_cli_live import ENV, MEMBER, PENSTOCK, LiveTest, marked  # noqa: E402
 
-SENSORS = "sensors: {exec_failed: no, cred: no, accept: no, udp: no, drops: no, flows: no, syscalls: no}"
+SENSORS = "sensors: {exec_failed: no, cred: no, accept: no, udp: no, drops: no, flows: no, syscalls: no, " + lib.NO_RARE + "}"
 KINDS = ("process_fork", "process_exec", "process_exit", "tcp_connect", "tcp_listen", "tcp_close")
 
 

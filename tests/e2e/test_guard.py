@@ -20,7 +20,7 @@ import lib  # noqa: E402
 import loader  # noqa: E402
 import net  # noqa: E402
 
-SENSORS = ("process", "exec_failed", "cred", "tcp", "accept", "udp", "drops", "flows", "syscalls")
+SENSORS = ("process", "exec_failed", "cred", "tcp", "accept", "udp", "drops", "flows", "syscalls", *lib.RARE)
 PORT = 4242
 FLOOD = ("import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
          "while True:\n for _ in range(20): s.sendto(b'x'*30,(sys.argv[1],int(sys.argv[2])))\n"

@@ -19,7 +19,7 @@ from test_crash import Kernel  # noqa: E402
 
 PROCESS, NET, FLOW = 0, 1, 2
 BEGIN, FLOOD, END = map(unique, ("loss-begin", "loss-flood", "loss-end"))
-SENSORS = "sensors: {exec_failed: no, cred: no, udp: no, drops: no, flows: no, syscalls: no}"
+SENSORS = "sensors: {exec_failed: no, cred: no, udp: no, drops: no, flows: no, syscalls: no, " + lib.NO_RARE + "}"
 PROCESS_KINDS = ("process_fork", "process_exec", "process_exit")
 NET_KINDS = ("tcp_connect", "tcp_accept", "tcp_listen", "tcp_close", "tcp_retransmit", "tcp_reset")
 
@@ -181,7 +181,8 @@ class Flows(pipeline.PipelineTest):
     def test_packets_of_flows_and_those_without_room(self):
         """Every packet is in a flow's totals or counted as one that found no room."""
         p = self.pipeline(
-            loader="sensors: {process: no, exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, syscalls: no}\n"
+            loader="sensors: {process: no, exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, syscalls: no, "
+                   + lib.NO_RARE + "}\n"
                    "flows: {slots: 128, idle: 1s}\ninterfaces: [pstn0]\nrings: {process: 64KiB, net: 64KiB, flow: 64KiB}",
             collector="flow_interval: 100ms\nflow_active: 1s\nflow_idle: 1s")
         peer = net.Peer(p, v6=False)

@@ -7,6 +7,7 @@ The lines `# rung SENSOR/RUNG ...` are what tests/vm/rungs.py puts together from
 import json
 import os
 import platform
+import signal
 import socket
 import struct
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import deeds  # noqa: E402
 import guard  # noqa: E402
 import lib  # noqa: E402
 import net  # noqa: E402
@@ -181,6 +183,63 @@ class Rungs(pipeline.PipelineTest):
         for _ in range(500):
             os.getpriority(os.PRIO_PROCESS, 0)
         self.assertGreaterEqual(count(), before + 500)
+
+    # ---- what processes rarely do ----
+
+    def sleeper(self, group=None):
+        s = deeds.Sleeper(group)
+        self.addCleanup(s.close)
+        return s
+
+    def see_module(self, _p, seen, _peer):
+        path = deeds.module_to_spare()
+        self.assertTrue(path, "only the VM's kernels have modules")
+        pid = deeds.load_module(path)
+        seen.wait(lambda: seen.select("kernel_module", lambda e: (e.get("pid"), e.get("module")) == (pid, b"udp_diag")), "module")
+
+    def see_bpf(self, _p, seen, _peer):
+        pid = deeds.bpf_load(b"pst_rung")
+        seen.wait(lambda: seen.select("bpf_load", lambda e: (e.get("pid"), e.get("prog_name"), e.get("prog_type"), e.get("error"))
+                                      == (pid, b"pst_rung", b"socket_filter", 0)), "loaded program")
+
+    def see_ptrace(self, _p, seen, _peer):
+        s = self.sleeper()
+        pid = deeds.seize(s.pid)
+        seen.wait(lambda: seen.select("process_ptrace", lambda e: (e.get("pid"), e.get("target_pid"), e.get("operation"))
+                                      == (pid, s.pid, b"seize")), "trace")
+
+    def see_signal(self, _p, seen, _peer):
+        group = deeds.Group()
+        self.addCleanup(group.close)
+        s = self.sleeper(group.path)
+        pid = deeds.kill(s.pid, signal.SIGURG)
+        seen.wait(lambda: seen.select("process_signal", lambda e: (e.get("pid"), e.get("target_pid"), e.get("signal"))
+                                      == (pid, s.pid, signal.SIGURG)), "signal")
+
+    def see_namespace(self, _p, seen, _peer):
+        pid = deeds.new_uts()
+        seen.wait(lambda: seen.select("process_namespace", lambda e: (e.get("pid"), e.get("operation"), e.get("clone_flags"))
+                                      == (pid, b"unshare", deeds.CLONE_NEWUTS)), "namespace")
+
+    def see_memfd(self, _p, seen, _peer):
+        pid = deeds.memfd("pst-rung")
+        seen.wait(lambda: seen.select("memfd_create", lambda e: (e.get("pid"), e.get("name")) == (pid, b"pst-rung")), "memfd")
+
+    def see_exec_memory(self, _p, seen, _peer):
+        pid = deeds.executable_memory()
+        for operation, size in ((b"mmap", deeds.PAGE), (b"mprotect", 2 * deeds.PAGE)):
+            seen.wait(lambda o=operation, n=size: seen.select("memory_exec", lambda e: (
+                e.get("pid"), e.get("operation"), e.get("bytes")) == (pid, o, n)), operation)
+
+    def see_perf(self, _p, seen, _peer):
+        pid = deeds.perf(2)
+        seen.wait(lambda: seen.select("perf_event_open", lambda e: (e.get("pid"), e.get("perf_type"), e.get("config"))
+                                      == (pid, b"software", 2)), "counter")
+
+    def see_proc_mem(self, _p, seen, _peer):
+        s = self.sleeper()
+        pid = deeds.open_memory(s.pid)
+        seen.wait(lambda: seen.select("memory_open", lambda e: (e.get("pid"), e.get("target_pid")) == (pid, s.pid)), "memory")
 
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""

@@ -17,7 +17,7 @@ import lib  # noqa: E402
 import pipeline  # noqa: E402
 
 SENSORS = ("sensors: {process: yes, exec_failed: no, cred: no, tcp: no, accept: no, udp: no, drops: no, flows: yes, "
-           "syscalls: yes}\nflows: {slots: 1024}")
+           "syscalls: yes, " + lib.NO_RARE + "}\nflows: {slots: 1024}")
 # x86-64; inject says so elsewhere
 NR = {"open": 2, "mmap": 9, "mprotect": 10, "socket": 41, "connect": 42, "clone": 56, "fork": 57, "vfork": 58, "execve": 59,
       "kill": 62, "ptrace": 101, "setuid": 105, "setresuid": 117, "prctl": 157, "mount": 165, "init_module": 175,

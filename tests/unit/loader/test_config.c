@@ -61,6 +61,7 @@ static void everything_can_be_set(void **state)
 		"flows: {slots: 1024, idle: 5s}\n"
 		"udp: {slots: 64, idle: 1m}\n"
 		"drop_rate: 7\n"
+		"cgroup_rate: 9\n"
 		"guard: {interfaces: [eth*, '!eth0'], firewall_memory: 16MiB, list_memory: 64MiB,\n"
 		"        connections: 1024, sources: 2048}\n"
 		"interfaces: [eth*, '!eth9']\n"
@@ -83,6 +84,7 @@ static void everything_can_be_set(void **state)
 	assert_int_equal(config.flow_idle_ns, 5000000000);
 	assert_int_equal(config.udp_idle_ns, 60000000000);
 	assert_int_equal(config.drop_rate, 7);
+	assert_int_equal(config.cgroup_rate, 9);
 	assert_true(patterns_take(&config.interfaces, "eth1", false));
 	assert_false(patterns_take(&config.interfaces, "eth9", false));
 	assert_true(patterns_take(&config.xdp, "eth3", false));
@@ -121,6 +123,7 @@ static void mistakes_are_named_with_their_place(void **state)
 	refused("cgroup: relative/path\n", "t.yaml:1:9", "absolute");
 	refused("sensors: {proces: no}\n", "t.yaml:1:11", "did you mean \"process\"");
 	refused("drop_rate: 0\n", "t.yaml:1:12", "");
+	refused("cgroup_rate: 0\n", "t.yaml:1:14", "");
 }
 
 static bool take(const char *name, size_t n, const char *const *patterns)
