@@ -525,6 +525,7 @@ int guard_xdp(struct xdp_md *ctx)
 		guard_sample(pkt, PST_GUARD_DRY_BLOCKED);
 		guard_count_in(pkt, PST_GUARD_BLOCKED, true, PST_GUARD_DROP);
 	} else {
+		/* or the compiler holds them in registers for the chain while the lists are short of them */
 		pst_hide(pkt);
 		pst_hide(ctx);
 		guard_cursor_xdp(ctx, &c);

@@ -52,23 +52,38 @@ static bool patterns_are_all(const struct policy_cond *c)
 	return false;
 }
 
-/* {not: everything} */
+static bool cgroups_are_all(const struct policy_cond *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (!strcmp(c->patterns[i].text, "/"))
+			return true;
+	return false;
+}
+
+/* Is everything in the list, as far as one element says so? */
+static bool is_all(const struct policy_cond *c)
+{
+	switch (policy_rows[c->key].type) {
+	case POLICY_T_IDS:
+		return ids_are_all(c, UINT32_MAX - 1);
+	case POLICY_T_PORTS:
+		return ids_are_all(c, 65535);
+	case POLICY_T_ADDRESSES:
+		return addresses_are_all(c);
+	case POLICY_T_PATTERNS:
+		return patterns_are_all(c);
+	case POLICY_T_CGROUPS:
+		return cgroups_are_all(c);
+	default:
+		return false;
+	}
+}
+
 static int check_not(struct policy_reader *r, const struct pst_node *node, const struct policy_cond *c)
 {
-	const struct policy_row *row = &policy_rows[c->key];
-	bool none = false;
-
-	if (!c->other)
+	if (!c->other || !is_all(c))
 		return 0;
-	if (row->type == POLICY_T_IDS || row->type == POLICY_T_PORTS)
-		none = ids_are_all(c, row->type == POLICY_T_PORTS ? 65535 : UINT32_MAX - 1);
-	else if (row->type == POLICY_T_ADDRESSES)
-		none = addresses_are_all(c);
-	else if (row->type == POLICY_T_PATTERNS)
-		none = patterns_are_all(c);
-	else if (row->type == POLICY_T_CGROUPS)
-		none = c->n == 1 && !strcmp(c->patterns[0].text, "/");
-	return none ? POLICY_REJECT(r, node, "%s: not: all there is: nothing could match", row->key) : 0;
+	return POLICY_REJECT(r, node, "%s: not: all there is: nothing could match", policy_rows[c->key].key);
 }
 
 static int check_nots(
@@ -269,7 +284,7 @@ static void warn_of_host(struct policy_reader *r, const struct policy *p)
 	bool narrow = false;
 
 	for (size_t i = 0; i < p->scope.n; i++)
-		narrow |= p->scope.v[i].key != POLICY_HOST;
+		narrow |= p->scope.v[i].key != POLICY_HOST && !is_all(&p->scope.v[i]);
 	for (size_t i = 0; i < p->n && !narrow && p->mode != POLICY_OFF; i++) {
 		const struct policy_rule *rule = &p->rules[i];
 

@@ -513,8 +513,8 @@ enum pst_fw_action {
 #define PST_FW_PAIR_NOT(side) (0x8000u << (side)) /* or, with this flag, only if they are not. */
 #define PST_FW_PAIRED         (PST_FW_PAIR(0) | PST_FW_PAIR(1))
 
-#define PST_FW_NAME 18 /* from this bit on, of rules that log: their name is in line pst_fw_head.names + it  \
-			*/
+/* From this bit on, of rules that log: their name is in line pst_fw_head.names + it. */
+#define PST_FW_NAME 18
 
 /*
  * Pairs are found by a keyed hash of rule, side, address and port in lines that are looked at one after the

@@ -292,6 +292,7 @@ static const struct refused bad_docs[] = {
 	{SPEC "spec:\n  scope: {containers: false}\n" RULES, ":5:23: containers: expected true"},
 	{SPEC "spec:\n  scope: {cgroups: x}\n" RULES, ":5:20: cgroups: \"x\": expected an absolute path"},
 	{SPEC "spec:\n  scope: {cgroups: {not: /}}\n" RULES, ":5:20: cgroups: not: all there is"},
+	{SPEC "spec:\n  scope: {cgroups: {not: [/x, /]}}\n" RULES, ":5:20: cgroups: not: all there is"},
 	{SPEC "spec:\n  scope: {cgroups: []}\n" RULES, ":5:20: cgroups: the list is empty"},
 	{SPEC "spec:\n  scope: {descendantsOf: {glob: /x}}\n" RULES,
 		":5:26: descendantsOf: expected a value"},
@@ -518,6 +519,10 @@ static void several_documents_in_a_file(void **state)
 static const struct refused warned[] = {
 	{HEAD "  rules:\n    - {name: a, operations: file.open, action: kill}\n",
 		":6:7: the rule \"a\" can kill any process of the host: the policy \"p\" has no scope"},
+	{HEAD "  scope: {cgroups: [/x, /], uids: 0-4294967294}\n  rules:\n    - {name: a, operations: "
+	      "file.open, "
+	      "action: throttle, rate: 1/1s}\n",
+		":7:7: the rule \"a\" can hold up any process"},
 	{HEAD "  scope: {host: true}\n  rules:\n    - {name: a, operations: file.open, action: deny}\n",
 		":7:7: the rule \"a\" can hold up any process"},
 	{HEAD IN_SCOPE "    - {name: a, operations: file.open, action: deny}\n    - {name: b, operations: "
