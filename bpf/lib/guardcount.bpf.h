@@ -112,7 +112,7 @@ static __always_inline void guard_count_in(
 		return;
 	if (read)
 		protocol = guard_protocol(pkt->key.family, pkt->key.protocol, pkt->type);
-	guard_count_judged(pkt->ifindex, reason, protocol, verdict, pkt->packets, pkt->bytes);
+	guard_count_judged(pkt->fw.ifindex, reason, protocol, verdict, pkt->packets, pkt->bytes);
 }
 
 static __always_inline void guard_count_out(struct __sk_buff *ctx, __u32 protocol)
