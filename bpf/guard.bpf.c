@@ -30,7 +30,8 @@ static __always_inline void guard_begin(struct guard_packet *pkt, __u32 bytes, _
 	barrier();
 	pkt->packets = 1;
 	pkt->bytes = bytes;
-	pkt->ifindex = ifindex;
+	pkt->tag = 0;
+	pkt->fw.ifindex = ifindex;
 }
 
 /* Nothing of it has been parsed. */
@@ -58,22 +59,15 @@ static __always_inline bool guard_is_idle(const struct pst_guard *g)
 		 (PST_READ(g->flags) & (GUARD_JUDGES | GUARD_INNER | PST_GUARD_FLOWS)));
 }
 
-/*
- * What the lists ask for, and behind them what all others do: what the lists drop is not to pay for that.
- * Read once, so the whole packet is judged by one generation of each table.
- */
-static __always_inline void guard_read_first(struct guard_packet *pkt, const struct pst_guard *g)
-{
-	pkt->flags = PST_READ(g->flags);
-	pkt->block_generation = PST_READ(g->block_generation);
-	pkt->listed = PST_BLOCK_NONE;
-}
-
+/* Read once: the whole packet is judged by one generation of each table. */
 static __always_inline void guard_read_words(struct guard_packet *pkt, const struct pst_guard *g)
 {
 	pkt->fw_generation = PST_READ(g->fw_generation);
+	pkt->block_generation = PST_READ(g->block_generation);
+	pkt->flags = PST_READ(g->flags);
 	pkt->bad_flags = PST_READ(g->bad_flags);
 	pkt->sig_generation = PST_READ(g->sig_generation);
+	pkt->listed = PST_BLOCK_NONE;
 	pkt->allowed = false;
 	pkt->dry = 0;
 	pkt->offender = 0;
@@ -93,33 +87,33 @@ static __always_inline void guard_cursor_xdp(struct xdp_md *ctx, struct pst_curs
 static __always_inline bool guard_link_xdp(
 	struct xdp_md *ctx, struct guard_packet *pkt, const struct pst_cursor *c, const struct pst_guard *g)
 {
-	enum pst_parse link;
 	__u32 off = 0;
 	__u16 type = 0;
 
 	guard_begin(pkt, c->len, ctx->ingress_ifindex);
-	guard_read_first(pkt, g);
-	link = pst_parse_eth(c, &type, &off);
-	if (link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type))
-		return true;
-	pkt->link = link;
+	guard_read_words(pkt, g);
+	pkt->link = pst_parse_eth(c, &type, &off);
 	pkt->off = off;
 	pkt->type = type;
-	pkt->tag = 0;
-	guard_read_words(pkt, g);
-	return false;
+	return pkt->link == PST_PARSE_OK && guard_lists_drop(pkt, c, off, type);
+}
+
+/* IPv4 at a place that one who does not remember it has to bound. */
+static __always_inline bool guard_plain_at(
+	const struct pst_cursor *c, __u64 off, __u16 type, struct pst_plain *ret)
+{
+	if (type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
+		return false;
+	pst_keep(off);
+	return pst_plain(c, off, ret);
 }
 
 /* What is plain needs no parser. */
 static __always_inline bool guard_is_plain(struct guard_packet *pkt, const struct pst_cursor *c)
 {
-	__u64 off = pkt->off;
 	struct pst_plain is;
 
-	if (pkt->type != PST_ETH_IP || off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
-		return false;
-	pst_keep(off);
-	if (!pst_plain(c, off, &is))
+	if (!guard_plain_at(c, pkt->off, pkt->type, &is))
 		return false;
 	guard_clear(pkt);
 	pst_plain_put(&is, &pkt->key, &pkt->p);
@@ -163,9 +157,7 @@ __noinline int guard_parse_skb(struct __sk_buff *ctx, bool incoming)
 		return PST_PARSE_SHORT;
 	guard_begin(pkt, ctx->len, ctx->ifindex);
 	guard_clear(pkt);
-	pkt->tag = 0;
 	if (incoming) {
-		guard_read_first(pkt, g);
 		guard_read_words(pkt, g);
 	}
 	if (ctx->gso_segs > 1)
@@ -321,7 +313,7 @@ __noinline int guard_drops_unread(__u32 reason)
 	if (!pkt || !g)
 		return false;
 	flags = pkt->flags;
-	ifindex = pkt->ifindex;
+	ifindex = pkt->fw.ifindex;
 	for (i = 0; flags & PST_GUARD_DROP_IFACES && i < PST_GUARD_IFACE_TRIES; i++) {
 		__u64 at = (ifindex + i) % PST_GUARD_IFACES, own;
 
@@ -406,7 +398,7 @@ static __always_inline void guard_track_xdp(struct xdp_md *ctx, struct guard_pac
 	__u32 state;
 
 	guard_cursor_xdp(ctx, &c);
-	if (guard_ct_is_open(pkt, &c, 0)) {
+	if (guard_ct_is_open(pkt, &c)) {
 		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
 		return;
 	}
@@ -473,17 +465,11 @@ static __always_inline int guard_chain_xdp(
 	return XDP_PASS;
 }
 
-/* The protocol of a packet that is plain; 0: it is not. */
-static __always_inline __u8 guard_plain_protocol(const struct pst_cursor *c, __u64 off, __u16 type)
+static __always_inline void guard_count_idle(
+	__u32 ifindex, const struct pst_plain *is, __u32 packets, __u32 bytes)
 {
-	struct pst_plain is;
-
-	if (off > PST_ETH_BYTES + 4 * PST_VLAN_TAGS)
-		return 0;
-	pst_keep(off);
-	if (type == PST_ETH_IPV6)
-		return pst_plain6(c, off);
-	return type == PST_ETH_IP && pst_plain(c, off, &is) ? is.protocol : 0;
+	guard_count_judged(ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, is->protocol, 0), PST_GUARD_PASS,
+		packets, bytes);
 }
 
 /*
@@ -493,18 +479,16 @@ static __always_inline __u8 guard_plain_protocol(const struct pst_cursor *c, __u
 static __always_inline bool guard_idle_xdp(
 	struct xdp_md *ctx, const struct pst_cursor *c, const struct pst_guard *g)
 {
-	__u8 protocol = 0;
+	struct pst_plain is;
 	const __u8 *eth;
 
 	if (!guard_is_idle(g) || guard_trial_at(ctx->ingress_ifindex))
 		return false;
 	eth = pst_pull(c, 0, PST_ETH_BYTES);
-	if (eth)
-		protocol = guard_plain_protocol(c, PST_ETH_BYTES, pst_load16(eth + 12));
-	if (protocol)
-		guard_count_judged(ctx->ingress_ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, protocol, 0),
-			PST_GUARD_PASS, 1, c->len);
-	return protocol;
+	if (!eth || !guard_plain_at(c, PST_ETH_BYTES, pst_load16(eth + 12), &is))
+		return false;
+	guard_count_idle(ctx->ingress_ifindex, &is, 1, c->len);
+	return true;
 }
 
 SEC("xdp")
@@ -598,7 +582,7 @@ static __always_inline void guard_track_skb(struct __sk_buff *ctx, struct guard_
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
 	__u32 state;
 
-	if (guard_ct_is_open(pkt, &c, 0)) {
+	if (guard_ct_is_open(pkt, &c)) {
 		pkt->fw.key[PST_FW_STATE] = PST_CT_ESTABLISHED;
 		return;
 	}
@@ -670,18 +654,16 @@ static __always_inline bool guard_idle_skb(struct __sk_buff *ctx)
 	struct pst_cursor c = {
 		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
 	const struct pst_guard *g = guard_control();
-	__u8 protocol = 0;
+	struct pst_plain is;
 	__u32 off = 0;
 	__u16 type = 0;
 
 	if (!g || !guard_is_idle(g) || guard_trial_at(ctx->ifindex))
 		return false;
-	if (pst_link_skb(ctx, &c, &type, &off) == PST_PARSE_OK)
-		protocol = guard_plain_protocol(&c, off, type);
-	if (protocol)
-		guard_count_judged(ctx->ifindex, PST_GUARD_OFF, guard_protocol(AF_INET, protocol, 0),
-			PST_GUARD_PASS, ctx->gso_segs > 1 ? ctx->gso_segs : 1, ctx->len);
-	return protocol;
+	if (pst_link_skb(ctx, &c, &type, &off) != PST_PARSE_OK || !guard_plain_at(&c, off, type, &is))
+		return false;
+	guard_count_idle(ctx->ifindex, &is, ctx->gso_segs > 1 ? ctx->gso_segs : 1, ctx->len);
+	return true;
 }
 
 SEC("tc")
@@ -701,15 +683,10 @@ int guard_tc(struct __sk_buff *ctx)
 /* What the host sends: never dropped, only tracked, so that answers are known for what they are. */
 static __always_inline void guard_egress(struct __sk_buff *ctx, struct guard_packet *pkt, __u64 flags)
 {
-	struct pst_cursor c = {
-		.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end, .len = ctx->len};
-
 	pkt->flags = flags;
-	if (!guard_ct_is_open(pkt, &c, 1)) {
-		guard_read_skb(ctx, pkt);
-		pkt->ct.local = 1;
-		guard_ct_judge();
-	}
+	guard_read_skb(ctx, pkt);
+	pkt->ct.local = 1;
+	guard_ct_judge();
 	guard_ct_settle(pkt);
 }
 

@@ -89,7 +89,7 @@ static __always_inline void ct_read(struct guard_packet *pkt, const struct pst_c
  * What nearly all packets are where connections are tracked: a segment over IPv4, of one that is open. Read
  * and judged without a call. False: it is something else, and still to be read.
  */
-static __always_inline bool guard_ct_is_open(struct guard_packet *pkt, const struct pst_cursor *c, bool local)
+static __always_inline bool guard_ct_is_open(struct guard_packet *pkt, const struct pst_cursor *c)
 {
 	__u64 at = pkt->off + pkt->p.l4_off;
 	const __u8 *h;
@@ -101,7 +101,7 @@ static __always_inline bool guard_ct_is_open(struct guard_packet *pkt, const str
 	h = pst_pull(c, at, 20);
 	if (!h || !ct_flags_may_be_open(pkt->p.tcp_flags))
 		return false;
-	pkt->ct.local = local;
+	pkt->ct.local = 0;
 	pkt->ct.pending = 0;
 	ct_read_tcp(pkt, h);
 	guard_now(pkt);

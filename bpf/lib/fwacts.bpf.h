@@ -151,7 +151,7 @@ __noinline int fwacts_log(__u32 hook, __u32 netns)
 	rec->suppressed = held;
 	rec->generation = pkt->fw_generation;
 	rec->rule = pkt->log.id;
-	rec->ifindex = pkt->ifindex;
+	rec->ifindex = pkt->fw.ifindex;
 	rec->len = pkt->bytes;
 	rec->netns = netns;
 	rec->vlan = pkt->fw.root[PST_FW_VLAN] ? 0 : pkt->fw.key[PST_FW_VLAN];

@@ -203,7 +203,7 @@ static __always_inline void fwflow_dropped(struct guard_packet *pkt)
 	__u32 index;
 	__u64 hash;
 
-	pkt->key.ifindex = pkt->ifindex;
+	pkt->key.ifindex = pkt->fw.ifindex;
 	pkt->key.netns = cfg_guard_netns;
 	pkt->key.dir = PST_DIR_IN;
 	guard_now_ns(pkt);
@@ -225,7 +225,7 @@ __noinline int fwflow_judged(bool passes)
 	if (!pkt || !pkt->key.family || guard_is_trial(pkt))
 		return 0;
 	if (passes)
-		judged_put((__u64 *)&pkt->key, pkt->ifindex, fwflow_word(pkt));
+		judged_put((__u64 *)&pkt->key, pkt->fw.ifindex, fwflow_word(pkt));
 	else
 		fwflow_dropped(pkt);
 	return 0;

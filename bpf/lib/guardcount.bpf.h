@@ -122,7 +122,7 @@ static __always_inline void guard_count_in(
 		return;
 	if (read)
 		protocol = guard_protocol_in(pkt);
-	guard_count_judged(pkt->ifindex, reason, protocol, verdict, pkt->packets, pkt->bytes);
+	guard_count_judged(pkt->fw.ifindex, reason, protocol, verdict, pkt->packets, pkt->bytes);
 }
 
 static __always_inline void guard_count_out(struct __sk_buff *ctx, __u32 protocol)

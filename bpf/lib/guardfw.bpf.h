@@ -44,7 +44,6 @@ static __always_inline void guard_fill_key(struct guard_packet *pkt)
 	fw->key[PST_FW_PROTO] = pkt->key.protocol | (is_ip6 ? PST_FW_PROTO_6 : 0);
 	fw->root[PST_FW_L4] = icmp ? 1 : whole && pkt->key.protocol == IPPROTO_TCP ? 0 : 2;
 	fw->key[PST_FW_L4] = icmp ? pkt->key.sport << 8 | pkt->key.dport : pkt->p.tcp_flags;
-	fw->ifindex = pkt->ifindex;
 }
 
 /* struct pst_fw_packet, after guard_parse_xdp(). */
@@ -177,7 +176,7 @@ static __always_inline void guard_fw_key(
 	ret_key[1] |= used & GUARD_FW_PROTOCOL ? protocol << 32 : 0;
 	ret_key[1] |= GUARD_FW_USES(used, PST_FW_SPORT) ? sport << 16 : 0;
 	ret_key[1] |= GUARD_FW_USES(used, PST_FW_DPORT) ? dport : 0;
-	ret_key[2] = GUARD_FW_USES(used, PST_FW_IFACE) ? (__u64)pkt->ifindex << 32 : 0;
+	ret_key[2] = GUARD_FW_USES(used, PST_FW_IFACE) ? (__u64)pkt->fw.ifindex << 32 : 0;
 	ret_key[2] |= GUARD_FW_USES(used, PST_FW_VLAN) ? vlan : 0;
 	ret_key[2] |= GUARD_FW_USES(used, PST_FW_DSCP) ? (__u64)pkt->fw.key[PST_FW_DSCP] << 16 : 0;
 	ret_key[2] |= GUARD_FW_USES(used, PST_FW_STATE) ? (__u64)pkt->fw.key[PST_FW_STATE] << 24 : 0;

@@ -38,49 +38,46 @@ struct guard_ct {
  * what comes out of a map says nothing to the verifier of how it got there (see bpf/flow.bpf.c).
  */
 struct guard_packet {
-	/* all that a packet on the block list needs, so that it touches few lines */
-	__u64 flags; /* PST_GUARD_CT etc. */
-	__u64 block_generation;
-	__u64 clock_jiffies; /* when the clock was read */
-	__u64 now_ns;        /* of CLOCK_BOOTTIME, a jiffy old at most */
-	__u32 now;           /* its second */
-	__u32 trial;         /* enum guard_trial */
-	__u32 ifindex;
-	__u32 packets;            /* on the wire: what GRO made one comes as one to tc */
-	__u32 bytes;              /* of the frame */
-	__u32 listed;             /* enum pst_block_kind of its source */
-	struct pst_block_hit hit; /* the source's */
 	struct pst_flow_key key;
 	struct pst_packet p;
-	/* and what all that go on do */
-	__u32 link; /* enum pst_parse of layer 2 */
+	struct pst_fw_packet fw;
+	struct pst_fw_search search;
+	struct pst_block_hit hit; /* the source's */
+	struct guard_ct ct;
 	__u64 fw_generation;
+	__u64 block_generation;
+	__u64 flags;     /* PST_GUARD_CT etc. */
 	__u64 bad_flags; /* as struct pst_guard has them */
 	__u64 sig_generation;
-	__u64 offender; /* the source's word, if it is blocked (struct pst_offender) */
-	__u32 off;      /* of layer 3 */
-	__u32 type;     /* of what is there */
-	__u32 tag;      /* the outer one, when the device took it off: GUARD_TAGGED | TCI */
-	__u32 allowed;  /* its source is on the allow list, which counts from the lists' turn on */
-	__u32 dry;      /* bits of the steps that would drop it but run dry (struct pst_guard_why) */
-	__u32 acts;     /* what rules do beside their verdicts: PST_FW_MARK etc., of all that it met */
-	__u32 reason;   /* enum pst_guard_reason */
-	__u32 verdict;  /* of the search */
-	struct pst_fw_packet fw;
-	struct guard_ct ct;
-	struct pst_fw_search search;
+	__u64 sigs;          /* signatures that it may match and that were not looked at */
+	__u64 clock_jiffies; /* when the clock was read */
+	__u64 now_ns;        /* of CLOCK_BOOTTIME, a jiffy old at most */
+	__u64 offender;      /* the source's word, if it is blocked (struct pst_offender) */
 	__u64 cache_key[FWCACHE_WORDS];
-	__u64 sigs;              /* signatures that it may match and that were not looked at */
+	__u32 packets;           /* on the wire: what GRO made one comes as one to tc */
+	__u32 bytes;             /* of the frame */
+	__u32 off;               /* of layer 3 */
+	__u32 link;              /* enum pst_parse of layer 2 */
+	__u32 type;              /* of what is there */
+	__u32 tag;               /* the outer one, when the device took it off: GUARD_TAGGED | TCI */
+	__u32 verdict;           /* of the search */
 	__u32 passed;            /* rules on the way that decided nothing */
 	__u32 misses;            /* so far, any number: which way of a full set goes */
+	__u32 now;               /* its second */
+	__u32 listed;            /* enum pst_block_kind of its source */
+	__u32 allowed;           /* its source is on the allow list, which counts from the lists' turn on */
 	__u32 asked;             /* enum sig_asked */
 	__u32 payload;           /* bytes behind its headers */
+	__u32 dry;               /* bits of the steps that would drop it but run dry (struct pst_guard_why) */
 	__u32 sig;               /* the last one that matched, by its counter; of a trial: PST_SIGS: none */
 	__u32 syn;               /* a trial's: enum pst_guard_why_syn */
+	__u32 trial;             /* enum guard_trial */
+	__u32 reason;            /* enum pst_guard_reason */
 	__u32 tunnel;            /* enum pst_tunnel, where p.inner_off is not 0 */
 	__u32 cached;            /* a trial's: the verdict was kept */
-	__u32 mark;              /* the last one that a rule gave */
 	struct pst_fw_entry log; /* the last rule that logs, with PST_FW_LOG in acts */
+	__u32 acts; /* what rules do beside their verdicts: PST_FW_MARK etc., of all that it met */
+	__u32 mark; /* the last one */
 };
 
 /* What the packet at hand is (bpf/lib/trial.bpf.h): odd numbers change nothing. */

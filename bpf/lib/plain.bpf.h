@@ -11,8 +11,6 @@
 
 #define PST_PLAIN_BYTES 40 /* both headers; with UDP some payload or padding, which short frames have */
 
-#define PST_PLAIN6_BYTES 53 /* to where TCP says how long its header is */
-
 struct pst_plain {
 	__u32 saddr, daddr; /* host order, as all */
 	__u16 sport, dport;
@@ -64,22 +62,6 @@ PST_PARSE_FN bool pst_plain(const struct pst_cursor *c, __u64 off, struct pst_pl
 	ret->sport = pst_load16(h + 20);
 	ret->dport = pst_load16(h + 22);
 	return l3_len <= c->len - off;
-}
-
-/* Likewise IPv6 without extension headers, of which nothing but the protocol is told; 0: it is none. */
-PST_PARSE_FN __u8 pst_plain6(const struct pst_cursor *c, __u64 off)
-{
-	const __u8 *h = pst_pull(c, off, PST_PLAIN6_BYTES);
-	__u32 len;
-
-	if (!h || h[0] >> 4 != 6)
-		return 0;
-	len = pst_load16(h + 4);
-	if (!len || len + 40 > c->len - off)
-		return 0;
-	if (h[6] == IPPROTO_TCP)
-		return len < 20 || h[52] < 0x50 ? 0 : IPPROTO_TCP;
-	return h[6] != IPPROTO_UDP || len < 8 ? 0 : IPPROTO_UDP;
 }
 
 /* As pst_parse_ip() has it; what @key says beside is left alone. */

@@ -29,7 +29,7 @@ __noinline int guard_sample_draw(__u32 event)
 	PST_WRITE(s->event, 0);
 	__builtin_memcpy(s->source, pkt->key.saddr, sizeof(s->source));
 	PST_WRITE(s->packets, pkt->packets);
-	PST_WRITE(s->ifindex, pkt->ifindex);
+	PST_WRITE(s->ifindex, pkt->fw.ifindex);
 	PST_WRITE(s->sig, event == PST_GUARD_DRY_SIGNATURE ? pkt->sig : 0);
 	PST_WRITE(s->event, event);
 	return 0;

@@ -21,7 +21,7 @@ __noinline int guard_scrub_to(void)
 	if (!pkt || !g)
 		return 0;
 	to = PST_READ(g->scrub_ifindex);
-	if (to == pkt->ifindex || to > 0x7fffffff)
+	if (to == pkt->fw.ifindex || to > 0x7fffffff)
 		return 0;
 	if (to)
 		guard_count_reason(PST_GUARD_SCRUBBED, pkt);

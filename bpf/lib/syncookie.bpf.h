@@ -272,7 +272,7 @@ static __always_inline bool syn_is_local(void *ctx, const struct guard_packet *p
 	r->l4_protocol = IPPROTO_TCP;
 	r->sport = bpf_htons(pkt->key.sport);
 	r->dport = bpf_htons(pkt->key.dport);
-	r->ifindex = pkt->ifindex;
+	r->ifindex = pkt->fw.ifindex;
 	if (pkt->key.family == AF_INET) {
 		__builtin_memcpy(r->src, &pkt->key.saddr[12], 4);
 		__builtin_memcpy(r->dst, &pkt->key.daddr[12], 4);
