@@ -25,9 +25,13 @@ static int unknown(const char *program, const struct command *subs, const char *
 
 static void help(const struct pst_args *args, const struct command *subs)
 {
+	size_t width = 0;
+
+	for (const struct command *c = subs; c->name; c++)
+		width = PST_MAX(width, strlen(c->name));
 	printf("Usage: %s SUBCOMMAND [OPTION]...\n%s\n\nSubcommands:\n", args->program, args->summary);
 	for (const struct command *c = subs; c->name; c++)
-		printf("  %-10s %s\n", c->name, c->summary);
+		printf("  %-*s  %s\n", (int)width, c->name, c->summary);
 	printf("\nExamples:\n%s\n%s SUBCOMMAND --help shows a subcommand's options.\n", args->examples,
 		args->program);
 }

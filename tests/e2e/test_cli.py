@@ -16,7 +16,8 @@ from terminal import Terminal  # noqa: E402
 
 PENSTOCK = os.path.join(lib.BINDIR, "penstock")
 COMMANDS = ("up", "status", "observe", "top", "probe", "record", "replay", "fw", "ddos", "policy", "why", "config", "completion")
-GROUPS = {"fw": ("list", "stats", "test", "add", "delete", "import"), "ddos": ("block", "unblock", "list", "stats"), "policy": ("check", "schema", "test")}
+GROUPS = {"fw": ("list", "stats", "test", "add", "delete", "sets", "add-element", "delete-element", "import"),
+          "ddos": ("block", "unblock", "list", "stats"), "policy": ("check", "schema", "test")}
 LEAVES = [[c] for c in COMMANDS if c not in GROUPS] + [[g, s] for g, subs in GROUPS.items() for s in subs]
 MAN = os.path.join(lib.ROOT, "docs", "man")
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_") and k != "NO_COLOR"}
@@ -101,9 +102,9 @@ class Documented(unittest.TestCase):
                 self.assertEqual((text, text), (self.help_of(PENSTOCK, group, "-h"), self.help_of(PENSTOCK, group, "help")))
                 self.assertRegex(text, rf"^Usage: penstock {group} SUBCOMMAND ")
                 listed, examples = text.split("\nSubcommands:\n")[1].split("\nExamples:\n")
-                self.assertEqual(tuple(re.findall(r"^  ([a-z]+) {2,}\S", listed, re.M)), subs)
+                self.assertEqual(tuple(re.findall(r"^  ([a-z-]+) {2,}\S", listed, re.M)), subs)
                 for line in [e for e in examples.splitlines() if e.startswith("  ")]:
-                    words = re.search(rf"penstock {group} ([a-z]+)", line)
+                    words = re.search(rf"penstock {group} ([a-z-]+)", line)
                     known = options_of(self.help_of(PENSTOCK, group, words.group(1), "--help"))
                     for option in re.findall(r"(?<= --)[a-z-]+", line):
                         self.assertIn(option, known, line)
