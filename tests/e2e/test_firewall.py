@@ -1046,8 +1046,14 @@ class UnderTraffic(FirewallTest):
             time.sleep(0.01)
 
     def test_switches(self):
-        """1,000 times another table; both sets say the same of this traffic."""
-        for i in range(50 if VM else 1000):
+        """1,000 times another table, both of which say the same of this traffic, while loader and collector come and go."""
+        times = 50 if VM else 1000
+        self.p.up("collector")
+        for i in range(times):
+            if i % (times // 5) == times // 10:
+                stage = ("loader", "collector")[i * 5 // times % 2]
+                self.p.kill(stage)
+                self.p.begin(stage)
             self.ask("firewall_add" if i % 2 == 0 else "firewall_delete",
                      **({"rule": "{name: more, proto: tcp, dport: 1, action: drop}"} if i % 2 == 0 else {"name": "more"}))
             while self.ask("firewall", limit=1)["state"] != "in force":
@@ -1082,8 +1088,9 @@ class UnderTraffic(FirewallTest):
         self.advance()
 
     def test_killed(self):
-        """policyd and loader, killed and started again, in any order."""
-        for stages in (("policyd",), ("loader",), ("policyd", "loader")):
+        """policyd, loader and collector, killed and started again, in any order."""
+        self.p.up("collector")
+        for stages in (("policyd",), ("loader",), ("collector",), ("policyd", "loader"), ("policyd", "collector", "loader")):
             self.p.kill(*stages)
             self.advance()
             for s in reversed(stages):
