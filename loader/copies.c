@@ -143,6 +143,14 @@ static void push(struct copies *copies, struct copy *c)
 
 /* ---- looking ---- */
 
+static bool fits(const struct live *l, const struct copy *c)
+{
+	for (int i = 0; i < COPIES_TABLES; i++)
+		if (c->half[i].p && c->half[i].bytes != l->lines[i].bytes / 2)
+			return false;
+	return true;
+}
+
 /* Is this what the latest copy was taken of? */
 static bool is_kept(const struct copies *copies, const struct live *l)
 {
@@ -151,7 +159,7 @@ static bool is_kept(const struct copies *copies, const struct live *l)
 	for (int i = 0; i < COPIES_TABLES && c; i++)
 		if (generation(l, i) != *generation_of(&c->words, i))
 			return false;
-	return c;
+	return c && fits(l, c);
 }
 
 /* In force since the last look; and a number that just passes by is not copied. */
@@ -285,14 +293,6 @@ static void put_words(struct pst_guard *to, const struct pst_guard *from)
 	to->scrub_ifindex = from->scrub_ifindex;
 	memcpy(to->ifaces.drop, from->ifaces.drop, sizeof(to->ifaces.drop));
 	__atomic_store_n(&to->flags, from->flags, __ATOMIC_RELEASE);
-}
-
-static bool fits(const struct live *l, const struct copy *c)
-{
-	for (int i = 0; i < COPIES_TABLES; i++)
-		if (c->half[i].p && c->half[i].bytes != l->lines[i].bytes / 2)
-			return false;
-	return true;
 }
 
 int copies_restore(struct copies *copies, const struct pins *pins, unsigned which,

@@ -444,6 +444,23 @@ class Restore(FirewallTest):
         self.assertEqual(self.reload(), "")
         self.assertTrue(self.passes(SHUT, "inet6"))
 
+    def test_other_sizes(self):
+        """A load that makes the tables larger changes nothing in force, and the copy is of the new ones."""
+        self.p.sections["loader"] = self.p.sections["loader"].replace("firewall_memory: 1MiB", "firewall_memory: 2MiB")
+        self.p.write_config()
+        self.p.stage["loader"].send(signal.SIGHUP)
+        pipeline.wait_for(lambda: [m for m in self.report()["maps"] if m["name"] == "fw_lines" and m["value_bytes"] == 1 << 20], "the load")
+        self.in_force()
+        pipeline.wait_for(lambda: f"firewall {self.ask('firewall')['generation']} " in
+                          self.loader_does("restore", "--list").stdout.splitlines()[0], "the copy")
+        time.sleep(12)  # tables in force are compared every ten seconds
+        self.assertEqual(self.report()["tables_changed"], "")
+        self.p.stage["policyd"].stop(signal.SIGKILL, pipeline.PATIENCE)
+        self.scribble()
+        self.loader_does("restore")
+        self.assertFalse(self.passes(SHUT, "inet6"))
+        self.assertTrue(self.passes(OPEN, "inet6"))
+
     def test_who_may(self):
         out = subprocess.run(["setpriv", "--reuid", str(lib.STRANGER), "--regid", str(lib.COMMON_GROUP), "--clear-groups",
                               os.path.join(lib.BINDIR, "penstock-loader"), "restore", "--run-dir", self.p.run_dir],
