@@ -102,9 +102,12 @@ PST_PARSE_FN void *pst_pull(const struct pst_cursor *c, __u64 off, __u32 n)
 #ifdef __bpf__
 #define pst_launder(value, noise) asm volatile("%0 ^= %1\n\t%0 ^= %1" : "+r"(value) : "r"((__u64)(noise)))
 #define pst_keep(value)           asm volatile("" : "+r"(value))
+/* Of an offset whose bounds were checked: bounds that old verifiers have lost when it was on the stack. */
+#define pst_rebound(off) asm volatile("%0 &= %1" : "+r"(off) : "i"(2 * PST_HEADERS_MAX - 1))
 #else
 #define pst_launder(value, noise) ((void)(value))
 #define pst_keep(value)           ((void)(value))
+#define pst_rebound(off)          ((void)(off))
 #endif
 
 /*
@@ -239,9 +242,11 @@ PST_PARSE_FN void pst_parse_addr4(__u8 *addr, const __u8 *ip)
 PST_PARSE_FN enum pst_parse pst_parse_ip4(const struct pst_cursor *c, __u64 off, struct pst_flow_key *key,
 	struct pst_packet *p, struct pst_transport *t)
 {
-	const __u8 *h = pst_pull(c, off, 20);
+	const __u8 *h;
 	__u32 ihl;
 
+	pst_rebound(off);
+	h = pst_pull(c, off, 20);
 	if (!h)
 		return PST_PARSE_SHORT;
 	ihl = (h[0] & 15) * 4;
@@ -291,10 +296,12 @@ PST_PARSE_FN bool pst_is_ext(__u64 next)
 PST_PARSE_FN enum pst_parse pst_parse_ip6(const struct pst_cursor *c, __u64 off, struct pst_flow_key *key,
 	struct pst_packet *p, struct pst_transport *t)
 {
-	const __u8 *h = pst_pull(c, off, 40);
 	enum pst_parse what;
+	const __u8 *h;
 	int i;
 
+	pst_rebound(off);
+	h = pst_pull(c, off, 40);
 	if (!h)
 		return PST_PARSE_SHORT;
 	if (h[0] >> 4 != 6)
