@@ -12,6 +12,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,20 @@ LOCK = threading.Lock()
 JOBS = 2
 MOST_AGAIN = 6
 TAP = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
+
+
+def end(p):
+    """The group, which first may say what it was at."""
+    os.killpg(p.pid, signal.SIGTERM)
+    try:
+        p.wait(20)
+    except subprocess.TimeoutExpired:
+        pass
+    try:
+        os.killpg(p.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    p.wait()
 
 
 class Suite:
@@ -65,8 +80,7 @@ class Suite:
             try:
                 code = p.wait(self.timeout)
             except subprocess.TimeoutExpired:
-                os.killpg(p.pid, 9)
-                p.wait()
+                end(p)
                 code = None
         with open(log, errors="replace") as f:
             self.read(f.read())
@@ -175,7 +189,7 @@ def machines():
     if os.environ.get("PENSTOCK_NO_VM"):
         return
     for kernel in ("5.10", "6.12", "6.1"):  # the slowest first
-        yield Suite(f"vm/{kernel}", ["tests/vm/suite.sh", kernel], 1800)
+        yield Suite(f"vm/{kernel}", ["tests/vm/suite.sh", kernel], 2400)
 
 
 def rungs(ran):

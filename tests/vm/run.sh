@@ -20,7 +20,9 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname -- "$0")/lib.sh"
 
-readonly boot_timeout=90 # an idle machine takes 5 s, one shared with two more VMs 25 s
+readonly boot_timeout=90     # an idle machine takes 5 s, one shared with two more VMs 25 s
+readonly silence_timeout=300 # init says that it is alive every 10 s
+readonly off_timeout=60      # for powering off
 lsm=landlock,lockdown,yama,bpf timeout=300 memory=1024 append="" add=() version=""
 
 number() {
@@ -85,6 +87,10 @@ watch_console() {
 		line=${line%$'\r'}
 		case "$line" in
 		"$nonce up") : >"$work/up" ;;
+		*"$nonce alive") # behind a line that the command left open
+			touch "$work/up"
+			[[ "$line" == "$nonce alive" ]] || printf '%s\n' "${line%"$nonce alive"}" >&2
+			;;
 		"$nonce exit "*) printf '%s\n' "${line##* }" >"$work/code" ;;
 		*"reboot: Power down") ;;
 		*) printf '%s\n' "$line" >&2 ;;
@@ -92,22 +98,34 @@ watch_console() {
 	done
 }
 
-# Ends a guest that does not come up.
-watch_boot() {
+# age FILE: seconds since it was written
+age() { echo $(($(date +%s) - $(stat -c %Y "$1"))); }
+
+# Ends a guest that does not come up, of which nothing is heard any more, or that does not power off.
+watch_guest() {
 	local waited
 	for ((waited = 0; waited < boot_timeout; waited++)); do
+		[[ ! -e "$work/up" ]] || break
 		sleep 1
-		[[ ! -e "$work/up" ]] || return 0
 	done
-	: >"$work/stuck"
+	while [[ -e "$work/up" ]]; do
+		if [[ -e "$work/code" ]]; then
+			(($(age "$work/code") < off_timeout)) || break
+		elif (($(age "$work/up") >= silence_timeout)); then
+			: >"$work/silent"
+			break
+		fi
+		sleep 1
+	done
+	[[ -e "$work/up" ]] || : >"$work/stuck"
 	kill "$1" 2>/dev/null || true
 }
 
 # boot: one attempt; sets rc to qemu's exit code
 boot() {
-	local watcher boot_watcher
+	local watcher guest_watcher
 	# Held open here until qemu has ended: whichever side comes first finds the other, and the reader sees the end.
-	rm -f "$work"/{console,up,stuck,code}
+	rm -f "$work"/{console,up,stuck,silent,code}
 	mkfifo "$work/console"
 	exec {console}<>"$work/console"
 	watch_console <"$work/console" {console}>&- &
@@ -122,14 +140,14 @@ boot() {
 		-kernel "$vmdir/$version/vmlinuz" -initrd "$work/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests lsm=$lsm${append:+ $append}" </dev/null {console}>&- &
 	qemu=$!
-	watch_boot "$qemu" {console}>&- >/dev/null 2>&1 &
-	boot_watcher=$!
+	watch_guest "$qemu" {console}>&- >/dev/null 2>&1 &
+	guest_watcher=$!
 	rc=0
 	wait "$qemu" || rc=$?
 	qemu=""
 	exec {console}>&-
-	kill "$boot_watcher" 2>/dev/null || true
-	wait "$watcher" "$boot_watcher" 2>/dev/null || true
+	kill "$guest_watcher" 2>/dev/null || true
+	wait "$watcher" "$guest_watcher" 2>/dev/null || true
 }
 
 boot
@@ -145,6 +163,9 @@ if [[ -s "$work/code" ]]; then
 fi
 if [[ -e "$work/stuck" && ! -e "$work/up" ]]; then
 	die "$EXIT_LOST" "kernel $version: not up after $boot_timeout s, twice"
+fi
+if [[ -e "$work/silent" ]]; then
+	die "$EXIT_LOST" "vm: silent: kernel $version: nothing heard of the guest for $silence_timeout s"
 fi
 if ((rc == 124 || rc == 137)); then
 	die "$EXIT_TIMEOUT" "kernel $version: no result within $timeout s"

@@ -9,6 +9,11 @@ mkdir -p /tmp/suite
 bad=0
 mode=all
 
+# Done by a guest before this one, which did not live to the end?
+is_done() {
+	grep -qxF "$1" /tests/vm/done 2>/dev/null
+}
+
 # try NAME SECONDS COMMAND...
 try() {
 	local name=$1 limit=$2 rc=0 since=$SECONDS
@@ -51,6 +56,7 @@ bpf() {
 			echo "# $name is left out here"
 			continue
 		fi
+		! is_done "$name" || continue
 		try "$name" 300 "$t"
 	done
 }
@@ -66,6 +72,7 @@ e2e() {
 			echo "# $name is left out here"
 			continue
 		fi
+		! is_done "$name" || continue
 		while (($(jobs -rp | wc -l) >= 2)); do
 			wait -n
 		done
