@@ -165,6 +165,46 @@ void ask_say_idle(FILE *f, const json_t *reply)
 			f);
 }
 
+/* ---- replies ---- */
+
+const char *ask_text_at(const json_t *row, size_t i)
+{
+	const char *text = json_string_value(json_array_get(row, i));
+
+	return text ? text : "";
+}
+
+long long ask_number_at(const json_t *row, size_t i)
+{
+	return json_integer_value(json_array_get(row, i));
+}
+
+json_t *ask_named(const json_t *rows, const char *const *names, size_t n)
+{
+	json_t *list = json_array();
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		json_t *object = json_object();
+
+		for (size_t k = 0; k < n; k++)
+			json_object_set(object, names[k], json_array_get(row, k));
+		json_array_append_new(list, object);
+	}
+	return list;
+}
+
+int ask_print_json(json_t *root)
+{
+	int r = json_dumpf(root, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII);
+
+	putchar('\n');
+	json_decref(root);
+	return r || fflush(stdout) ? PST_EXIT_SYSTEM : PST_EXIT_OK;
+}
+
 const char *ask_error(int error)
 {
 	switch (-error) {

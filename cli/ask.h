@@ -28,6 +28,13 @@ int ask_change(const char *program, const char *run_dir, const struct pst_buf *r
 /* Of a reply about the guard: is what is written looked at by no program? Then it says so. */
 void ask_say_idle(FILE *f, const json_t *reply);
 json_t *ask_to_json(const msgpack_object *o);
+/* Of a reply's row: "" and 0 where there is none. What is printed goes through cli_safe. */
+const char *ask_text_at(const json_t *row, size_t i);
+long long ask_number_at(const json_t *row, size_t i);
+/* Rows as objects with these keys, for machines. */
+json_t *ask_named(const json_t *rows, const char *const *names, size_t n);
+/* Prints and drops it. The exit code. */
+int ask_print_json(json_t *root);
 const char *ask_error(int error); /* what it means for a person */
 
 #endif

@@ -230,12 +230,9 @@ static int show(const struct pst_args *args, const char *op, const char *key, vo
 	reply = ask_policyd(args->program, opt.run_dir, &request, key);
 	if (!reply)
 		return PST_EXIT_SYSTEM;
-	if (opt.json) {
-		json_dumpf(reply, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII);
-		putchar('\n');
-	} else {
-		print(reply);
-	}
+	if (opt.json)
+		return ask_print_json(reply);
+	print(reply);
 	json_decref(reply);
 	return fflush(stdout) ? PST_EXIT_SYSTEM : PST_EXIT_OK;
 }

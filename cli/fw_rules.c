@@ -74,18 +74,6 @@ static long long number_of(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
-static long long number_at(const json_t *row, size_t i)
-{
-	return json_integer_value(json_array_get(row, i));
-}
-
-static const char *text_at(const json_t *row, size_t i)
-{
-	const char *text = json_string_value(json_array_get(row, i));
-
-	return text ? text : "";
-}
-
 static void print_state(const json_t *reply, bool colour)
 {
 	const char *error = json_string_value(json_object_get(reply, "error"));
@@ -105,15 +93,6 @@ static void print_state(const json_t *reply, bool colour)
 	if (*text_of(reply, "warning"))
 		printf("%swarning: %s%s\n", colour ? RED : "", text_of(reply, "warning"),
 			colour ? PLAIN : "");
-}
-
-static int print_json(json_t *root)
-{
-	int r = json_dumpf(root, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII);
-
-	putchar('\n');
-	json_decref(root);
-	return r || fflush(stdout) ? PST_EXIT_SYSTEM : PST_EXIT_OK;
 }
 
 /* ---- list ---- */
@@ -141,31 +120,13 @@ static void print_rules(const json_t *reply, bool colour)
 			colour ? BOLD : "", colour ? PLAIN : "");
 	json_array_foreach(json_object_get(reply, "rules"), i, row)
 	{
-		const char *action = text_at(row, 2);
+		const char *action = ask_text_at(row, 2);
 
-		printf("%7lld %s%-9s%s %10lld %14lld  %-20s %s\n", number_at(row, 0),
+		printf("%7lld %s%-9s%s %10lld %14lld  %-20s %s\n", ask_number_at(row, 0),
 			colour ? action_colour(action) : "", cli_safe(action), colour ? PLAIN : "",
-			number_at(row, 4), number_at(row, 5), cli_safe(text_at(row, 1)),
-			cli_safe(text_at(row, 3)));
+			ask_number_at(row, 4), ask_number_at(row, 5), cli_safe(ask_text_at(row, 1)),
+			cli_safe(ask_text_at(row, 3)));
 	}
-}
-
-/* Rows as objects, for machines. */
-static json_t *named_rows(const json_t *rows, const char *const *names, size_t n)
-{
-	json_t *list = json_array();
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-	{
-		json_t *object = json_object();
-
-		for (size_t k = 0; k < n; k++)
-			json_object_set(object, names[k], json_array_get(row, k));
-		json_array_append_new(list, object);
-	}
-	return list;
 }
 
 static int reply_json(json_t *reply)
@@ -176,12 +137,12 @@ static int reply_json(json_t *reply)
 		"interface", "direction", "protocol", "verdict", "packets", "bytes"};
 
 	json_object_set_new(
-		reply, "rules", named_rows(json_object_get(reply, "rules"), rule, PST_ARRAY_SIZE(rule)));
+		reply, "rules", ask_named(json_object_get(reply, "rules"), rule, PST_ARRAY_SIZE(rule)));
 	json_object_set_new(reply, "reasons",
-		named_rows(json_object_get(reply, "reasons"), reason, PST_ARRAY_SIZE(reason)));
+		ask_named(json_object_get(reply, "reasons"), reason, PST_ARRAY_SIZE(reason)));
 	json_object_set_new(reply, "interfaces",
-		named_rows(json_object_get(reply, "interfaces"), cell, PST_ARRAY_SIZE(cell)));
-	return print_json(reply);
+		ask_named(json_object_get(reply, "interfaces"), cell, PST_ARRAY_SIZE(cell)));
+	return ask_print_json(reply);
 }
 
 static int no_words(const struct pst_args *args, int argc, char **argv)
@@ -242,9 +203,9 @@ static void print_counts(const json_t *rows, size_t name, const char *title, boo
 	{
 		size_t counts = json_array_size(row) - 2;
 
-		if (opt.all || number_at(row, counts))
-			printf("%-24s %10lld %14lld\n", cli_safe(text_at(row, name)), number_at(row, counts),
-				number_at(row, counts + 1));
+		if (opt.all || ask_number_at(row, counts))
+			printf("%-24s %10lld %14lld\n", cli_safe(ask_text_at(row, name)),
+				ask_number_at(row, counts), ask_number_at(row, counts + 1));
 	}
 }
 
@@ -256,8 +217,8 @@ static void print_interfaces(const json_t *rows, bool colour)
 	printf("%s%-15s dir protocol verdict    packets          bytes%s\n", colour ? BOLD : "", "interface",
 		colour ? PLAIN : "");
 	json_array_foreach(rows, i, row) printf("%-15s %-3s %-8s %-7s %10lld %14lld\n",
-		cli_safe(text_at(row, 0)), cli_safe(text_at(row, 1)), cli_safe(text_at(row, 2)),
-		cli_safe(text_at(row, 3)), number_at(row, 4), number_at(row, 5));
+		cli_safe(ask_text_at(row, 0)), cli_safe(ask_text_at(row, 1)), cli_safe(ask_text_at(row, 2)),
+		cli_safe(ask_text_at(row, 3)), ask_number_at(row, 4), ask_number_at(row, 5));
 }
 
 static void print_all_counts(const json_t *reply, bool colour)
@@ -378,7 +339,7 @@ int fw_test_main(int argc, char **argv)
 		return PST_EXIT_SYSTEM;
 	accepted = !strcmp(text_of(reply, "verdict"), "accept") || !strcmp(text_of(reply, "verdict"), "next");
 	if (opt.json) {
-		r = print_json(reply);
+		r = ask_print_json(reply);
 		return r ? r : !accepted;
 	}
 	print_verdict(reply, cli_colour(stdout));

@@ -32,9 +32,7 @@ const struct pst_arg fw_sets_options[] = {
 
 static const char *text_at(const json_t *row, size_t i)
 {
-	const char *text = json_string_value(json_array_get(row, i));
-
-	return cli_safe(text ? text : "");
+	return cli_safe(ask_text_at(row, i));
 }
 
 static void print_sets(const json_t *reply)
@@ -45,7 +43,7 @@ static void print_sets(const json_t *reply)
 
 	json_array_foreach(json_object_get(reply, "sets"), i, row)
 	{
-		printf("%-24s %8lld ", text_at(row, 0), json_integer_value(json_array_get(row, 2)));
+		printf("%-24s %8lld ", text_at(row, 0), ask_number_at(row, 2));
 		puts(*text_at(row, 1) ? text_at(row, 1) : "elements");
 	}
 	if (!json_array_size(json_object_get(reply, "sets")))
@@ -61,33 +59,16 @@ static void print_sets(const json_t *reply)
 	}
 }
 
-static json_t *named(const json_t *rows, const char *const *names, size_t n)
-{
-	json_t *list = json_array();
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-	{
-		json_t *object = json_object();
-
-		for (size_t k = 0; k < n; k++)
-			json_object_set(object, names[k], json_array_get(row, k));
-		json_array_append_new(list, object);
-	}
-	return list;
-}
-
-static void print_json(json_t *reply)
+static int print_json(json_t *reply)
 {
 	static const char *const set[] = {"name", "holds", "elements"};
 	static const char *const change[] = {"set", "change", "element", "counts"};
 
-	json_object_set_new(reply, "sets", named(json_object_get(reply, "sets"), set, PST_ARRAY_SIZE(set)));
 	json_object_set_new(
-		reply, "changes", named(json_object_get(reply, "changes"), change, PST_ARRAY_SIZE(change)));
-	json_dumpf(reply, stdout, JSON_INDENT(1) | JSON_ENSURE_ASCII);
-	putchar('\n');
+		reply, "sets", ask_named(json_object_get(reply, "sets"), set, PST_ARRAY_SIZE(set)));
+	json_object_set_new(reply, "changes",
+		ask_named(json_object_get(reply, "changes"), change, PST_ARRAY_SIZE(change)));
+	return ask_print_json(reply);
 }
 
 int fw_sets_main(int argc, char **argv)
@@ -109,9 +90,8 @@ int fw_sets_main(int argc, char **argv)
 	if (!reply)
 		return PST_EXIT_SYSTEM;
 	if (opt.json)
-		print_json(reply);
-	else
-		print_sets(reply);
+		return print_json(reply);
+	print_sets(reply);
 	json_decref(reply);
 	return fflush(stdout) || ferror(stdout) ? PST_EXIT_SYSTEM : PST_EXIT_OK;
 }

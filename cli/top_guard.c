@@ -41,24 +41,17 @@ static void note(json_t *counters, const char *what, const char *name, const cha
 			json_integer_value(bytes)));
 }
 
-static const char *text_at(const json_t *row, size_t i)
-{
-	const char *text = json_string_value(json_array_get(row, i));
-
-	return text ? text : "";
-}
-
 static void note_reply(json_t *counters, const json_t *reply, bool first)
 {
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(reply, "rules"), i, row) note(counters, "rule", text_at(row, 1),
-		text_at(row, 2), json_array_get(row, 4), json_array_get(row, 5));
+	json_array_foreach(json_object_get(reply, "rules"), i, row) note(counters, "rule",
+		ask_text_at(row, 1), ask_text_at(row, 2), json_array_get(row, 4), json_array_get(row, 5));
 	if (!first)
 		return;
 	json_array_foreach(json_object_get(reply, "reasons"), i, row) note(
-		counters, "verdict", text_at(row, 0), "", json_array_get(row, 1), json_array_get(row, 2));
+		counters, "verdict", ask_text_at(row, 0), "", json_array_get(row, 1), json_array_get(row, 2));
 }
 
 /* NULL: policyd says nothing. */
@@ -134,8 +127,8 @@ static json_t *compare(const json_t *now, const json_t *before)
 
 		if (packets)
 			json_array_append_new(
-				rows, json_pack("{s:s, s:s, s:s, s:I, s:I}", "what", text_at(value, 0),
-					      "name", text_at(value, 1), "action", text_at(value, 2),
+				rows, json_pack("{s:s, s:s, s:s, s:I, s:I}", "what", ask_text_at(value, 0),
+					      "name", ask_text_at(value, 1), "action", ask_text_at(value, 2),
 					      "packets", packets, "bytes", moved(value, old, 4)));
 	}
 	return sorted(rows);

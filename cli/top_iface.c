@@ -5,23 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "proto/base/cleanup.h"
 
 /* Of a row. */
 enum { INTERFACE, DIRECTION, PROTOCOL, VERDICT, PACKETS, BYTES };
-
-static const char *text_at(const json_t *row, size_t i)
-{
-	const char *text = json_string_value(json_array_get(row, i));
-
-	return text ? text : "";
-}
-
-static json_int_t number_at(const json_t *row, size_t i)
-{
-	return json_integer_value(json_array_get(row, i));
-}
 
 json_t *top_iface_cells(const json_t *reply)
 {
@@ -31,8 +20,8 @@ json_t *top_iface_cells(const json_t *reply)
 
 	json_array_foreach(json_object_get(reply, "interfaces"), i, row)
 	{
-		snprintf(key, sizeof(key), "%s %s %s %s", text_at(row, DIRECTION), text_at(row, PROTOCOL),
-			text_at(row, VERDICT), text_at(row, INTERFACE));
+		snprintf(key, sizeof(key), "%s %s %s %s", ask_text_at(row, DIRECTION),
+			ask_text_at(row, PROTOCOL), ask_text_at(row, VERDICT), ask_text_at(row, INTERFACE));
 		json_object_set_nocheck(cells, key, row);
 	}
 	return cells;
@@ -40,7 +29,7 @@ json_t *top_iface_cells(const json_t *reply)
 
 static json_int_t grown(const json_t *now, const json_t *before, size_t i)
 {
-	json_int_t a = number_at(now, i), b = number_at(before, i);
+	json_int_t a = ask_number_at(now, i), b = ask_number_at(before, i);
 
 	return a > b ? a - b : 0; /* another interface of that name, or other tables */
 }
@@ -57,9 +46,9 @@ json_t *top_iface_moved(const json_t *now, const json_t *before)
 
 		if (packets)
 			json_array_append_new(
-				moved, json_pack("[s, s, s, s, I, I]", text_at(row, INTERFACE),
-					       text_at(row, DIRECTION), text_at(row, PROTOCOL),
-					       text_at(row, VERDICT), packets, grown(row, old, BYTES)));
+				moved, json_pack("[s, s, s, s, I, I]", ask_text_at(row, INTERFACE),
+					       ask_text_at(row, DIRECTION), ask_text_at(row, PROTOCOL),
+					       ask_text_at(row, VERDICT), packets, grown(row, old, BYTES)));
 	}
 	return moved;
 }
@@ -98,15 +87,15 @@ static struct line *gather(const json_t *moved, size_t *ret_n)
 	*ret_n = 0;
 	json_array_foreach(moved, i, row)
 	{
-		struct line *l = lines ? line_of(lines, ret_n, text_at(row, INTERFACE)) : NULL;
-		bool out = !strcmp(text_at(row, DIRECTION), "out");
+		struct line *l = lines ? line_of(lines, ret_n, ask_text_at(row, INTERFACE)) : NULL;
+		bool out = !strcmp(ask_text_at(row, DIRECTION), "out");
 
 		if (!l)
 			break;
-		l->packets[out] += number_at(row, PACKETS);
-		l->bytes[out] += number_at(row, BYTES);
-		if (!strcmp(text_at(row, VERDICT), "drop"))
-			l->dropped += number_at(row, PACKETS);
+		l->packets[out] += ask_number_at(row, PACKETS);
+		l->bytes[out] += ask_number_at(row, BYTES);
+		if (!strcmp(ask_text_at(row, VERDICT), "drop"))
+			l->dropped += ask_number_at(row, PACKETS);
 	}
 	if (lines)
 		qsort(lines, *ret_n, sizeof(*lines), by_packets);
@@ -138,10 +127,10 @@ json_t *top_iface_json(const json_t *moved, double seconds)
 	size_t i;
 
 	json_array_foreach(moved, i, row) json_array_append_new(
-		list, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f}", "interface", text_at(row, INTERFACE),
-			      "direction", text_at(row, DIRECTION), "protocol", text_at(row, PROTOCOL),
-			      "verdict", text_at(row, VERDICT), "packets_per_second",
-			      (double)number_at(row, PACKETS) / seconds, "bytes_per_second",
-			      (double)number_at(row, BYTES) / seconds));
+		list, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f}", "interface", ask_text_at(row, INTERFACE),
+			      "direction", ask_text_at(row, DIRECTION), "protocol",
+			      ask_text_at(row, PROTOCOL), "verdict", ask_text_at(row, VERDICT),
+			      "packets_per_second", (double)ask_number_at(row, PACKETS) / seconds,
+			      "bytes_per_second", (double)ask_number_at(row, BYTES) / seconds));
 	return list;
 }

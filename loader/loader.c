@@ -268,7 +268,11 @@ static int attach(struct loader *l)
 int loader_keep(struct loader *l)
 {
 	memcpy(&l->outcomes, l->pins.state->outcomes, sizeof(l->outcomes));
-	return outcomes_sane(&l->outcomes) ? attach(l) : -EBADMSG;
+	if (outcomes_sane(&l->outcomes))
+		return attach(l);
+	pst_error("cannot serve what an earlier load left in force, another build made it: it goes on as it "
+		  "is");
+	return -EBADMSG;
 }
 
 int loader_apply(struct loader *l)

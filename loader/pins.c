@@ -43,26 +43,44 @@ static int make_dirs(const struct pins *pins)
 	return 0;
 }
 
-/* A map of the loader's own: opened or, with @make, made and pinned. 1: it was made; 0; -errno. */
-static int open_own(const struct pins *pins, enum pin_dir dir, const char *name, uint32_t value_size,
-	uint32_t entries, bool make, struct pst_shm *ret_map)
+/* A map of the loader's own: is it one, of whatever size? */
+static int look_at_own(int fd, uint32_t entries, struct bpf_map_info *ret_info)
+{
+	uint32_t len = sizeof(*ret_info);
+
+	*ret_info = (struct bpf_map_info){0};
+	if (bpf_obj_get_info_by_fd(fd, ret_info, &len) < 0)
+		return -errno;
+	return ret_info->type == BPF_MAP_TYPE_ARRAY && ret_info->max_entries == entries &&
+			       ret_info->map_flags & BPF_F_MMAPABLE
+		       ? 0
+		       : -EPROTO;
+}
+
+static int make_own(const char *name, uint32_t value_size, uint32_t entries)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, value_size, entries, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Opened, or made and pinned. 1: it was made; 0; -errno. */
+static int open_own(const struct pins *pins, enum pin_dir dir, const char *name, uint32_t value_size,
+	uint32_t entries, struct pst_shm *ret_map)
+{
+	struct bpf_map_info info;
 	PST_CLOSE int fd = pins_get(pins, dir, name);
-	bool fresh = fd == -ENOENT && make;
+	bool fresh = fd == -ENOENT;
 	int r;
 
 	if (fresh)
-		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, value_size, entries, &opts);
+		fd = make_own(name, value_size, entries);
 	if (fd < 0)
 		return fd;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return -errno;
-	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != value_size || info.max_entries != entries ||
-		!(info.map_flags & BPF_F_MMAPABLE))
-		return -EPROTO;
+	r = look_at_own(fd, entries, &info);
+	if (r || info.value_size != value_size)
+		return r ? r : -EPROTO;
 	r = pst_shm_map(fd, value_size, entries, true, ret_map);
 	if (!r && fresh) {
 		r = pins_pin(pins, dir, name, fd);
@@ -72,14 +90,73 @@ static int open_own(const struct pins *pins, enum pin_dir dir, const char *name,
 	return r ? r : fresh;
 }
 
-static int open_maps(struct pins *pins, bool make)
+/* What became of the rungs is laid out otherwise in a state of another size: it is not known any more. */
+static int copy_head(int old, uint32_t old_bytes, int new)
 {
-	int r = open_own(pins, PIN_ROOT, MAP_STATE, STATE_BYTES, 1, make, &pins->state_map);
+	PST_CLEANUP(pst_shm_unmap) struct pst_shm from = {0}, to = {0};
+	int r = pst_shm_map(old, old_bytes, 1, false, &from);
+
+	r = r ? r : pst_shm_map(new, STATE_BYTES, 1, true, &to);
+	if (r)
+		return r;
+	struct pin_state *state = to.base;
+
+	memcpy(state, from.base, offsetof(struct pin_state, outcomes));
+	memset(state->outcomes, 0xff, sizeof(state->outcomes));
+	state->fingerprint[0] = state->fingerprint[1] = 0;
+	return state->abi == PST_ABI_VERSION ? 0 : -EPROTO;
+}
+
+/*
+ * The state of another build, which had more or less to tell of its rungs: what is in force stays in force.
+ * Dying before the rename leaves the old one as it was. -EPROTO: it is no such state.
+ */
+static int resize_state(const struct pins *pins)
+{
+	char from[PIN_PATH_MAX], to[PIN_PATH_MAX];
+	PST_CLOSE int old = pins_get(pins, PIN_ROOT, MAP_STATE);
+	PST_CLOSE int new = -1;
+	struct bpf_map_info info;
+	int r = old < 0 ? old : look_at_own(old, 1, &info);
+
+	if (r)
+		return r;
+	if (info.value_size < offsetof(struct pin_state, outcomes))
+		return -EPROTO;
+	new = make_own(MAP_STATE, STATE_BYTES, 1);
+	r = new < 0 ? new : copy_head(old, info.value_size, new);
+	r = r ? r : pins_pin(pins, PIN_ROOT, MAP_STATE_NEXT, new);
+	if (r)
+		return r;
+	pins_path(pins, PIN_ROOT, MAP_STATE_NEXT, from);
+	if (rename(from, pins_path(pins, PIN_ROOT, MAP_STATE, to)) < 0)
+		return -errno;
+	pst_info("the state of an earlier load has another size and was copied was=%u is=%u", info.value_size,
+		STATE_BYTES);
+	return 0;
+}
+
+static int open_state(struct pins *pins)
+{
+	int r = open_own(pins, PIN_ROOT, MAP_STATE, STATE_BYTES, 1, &pins->state_map);
+
+	if (r == -EPROTO) {
+		r = resize_state(pins);
+		r = r ? r : open_own(pins, PIN_ROOT, MAP_STATE, STATE_BYTES, 1, &pins->state_map);
+	}
+	if (r >= 0)
+		pins->state = pins->state_map.base;
+	return r;
+}
+
+static int open_maps(struct pins *pins)
+{
+	int r = open_state(pins);
 
 	if (r < 0)
 		return r;
-	pins->state = pins->state_map.base;
-	r = open_own(pins, PIN_MAPS, MAP_GATE, sizeof(uint32_t), PST_CPUS_MAX, make, &pins->gate_map);
+	pins_remove(pins, PIN_ROOT, MAP_STATE_NEXT); /* of a load that was killed */
+	r = open_own(pins, PIN_MAPS, MAP_GATE, sizeof(uint32_t), PST_CPUS_MAX, &pins->gate_map);
 	if (r < 0) {
 		pins_close(pins);
 		return r;
@@ -88,15 +165,6 @@ static int open_maps(struct pins *pins, bool make)
 	if (r) /* what may be attached looks at another gate: load anew */
 		pins->state->fingerprint[0] = 0;
 	return 0;
-}
-
-int pins_attach(struct pins *pins)
-{
-	char path[PIN_PATH_MAX];
-
-	if (access(pins_path(pins, PIN_ROOT, NULL, path), F_OK) < 0)
-		return -errno;
-	return open_maps(pins, false);
 }
 
 static bool draw(void *bytes, size_t len)
@@ -110,7 +178,7 @@ int pins_open(struct pins *pins)
 
 	if (r)
 		return r;
-	r = open_maps(pins, true);
+	r = open_maps(pins);
 	if (r) {
 		pst_error("cannot open the state path=%s/%s error=%s", pins->root, MAP_STATE, strerror(-r));
 		return r;
@@ -290,7 +358,7 @@ int pins_remove_all(struct pins *pins)
 {
 	/* what is attached first, what it uses last; in the root only what is ours */
 	static const enum pin_dir order[] = {PIN_LINKS, PIN_STAGING, PIN_ITERS, PIN_PROGS, PIN_MAPS};
-	static const char *const own[] = {MAP_QDISCS, MAP_STATE};
+	static const char *const own[] = {MAP_QDISCS, MAP_STATE_NEXT, MAP_STATE};
 	char path[PIN_PATH_MAX];
 	int r = 0;
 

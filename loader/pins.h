@@ -22,15 +22,16 @@ enum pin_dir { PIN_ROOT, PIN_MAPS, PIN_LINKS, PIN_PROGS, PIN_ITERS, PIN_STAGING,
 #define PIN_NAME_MAX 48
 #define PIN_PATH_MAX 320
 
-#define MAP_STATE  "version" /* pin in the root of the folder */
-#define MAP_QDISCS "qdiscs"  /* in the root too, see clsact.h */
-#define MAP_GATE   "gate"
-#define SEED_WORDS 7
+#define MAP_STATE      "version"      /* pin in the root of the folder */
+#define MAP_STATE_NEXT "version_next" /* beside it, until it takes its place */
+#define MAP_QDISCS     "qdiscs"       /* in the root too, see clsact.h */
+#define MAP_GATE       "gate"
+#define SEED_WORDS     7
 
 enum pin_phase { PHASE_CLEAN = 0, PHASE_FLIP = 1 };
 
 /* Value of the one entry of the map `version`. The first word is the contract, the rest is the loader's own.
- */
+ * What comes before `outcomes` changes with the contract only: loads of other builds read it. */
 struct pin_state {
 	uint32_t abi; /* PST_ABI_VERSION of whoever made the folder */
 	uint32_t phase;
@@ -57,12 +58,11 @@ struct pins {
 const char *pins_path(const struct pins *pins, enum pin_dir dir, const char *name, char buf[PIN_PATH_MAX]);
 
 /*
- * Makes the folders, and the maps `version` and `gate`, or opens those that are there. -EPROTO: made by a
- * version with another ABI (nothing was changed). 0 or -errno with a log line.
+ * Makes the folders, and the maps `version` and `gate`, or opens those that are there; a `version` of another
+ * size is made anew with the same head. -EPROTO: made by a version with another ABI (nothing was changed).
+ * 0 or -errno with a log line.
  */
 int pins_open(struct pins *pins);
-/* The same for a folder that is there; makes nothing. -ENOENT: there is none. */
-int pins_attach(struct pins *pins);
 void pins_close(struct pins *pins);
 
 /* Pin a descriptor; an older pin of that name goes. 0 or -errno. */

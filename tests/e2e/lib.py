@@ -97,6 +97,17 @@ def obj_get(path):
     return bpf(7, struct.pack("QII", ctypes.addressof(name), 0, 0), path)
 
 
+def obj_pin(path, fd):
+    """Pins a descriptor (BPF_OBJ_PIN)."""
+    name = ctypes.create_string_buffer(path.encode())
+    bpf(6, struct.pack("QII", ctypes.addressof(name), fd, 0), path)
+
+
+def create_array(name, value, entries):
+    """A BPF array that can be mapped."""
+    return bpf(0, struct.pack("IIIIIII16s", 2, 4, value, entries, 1 << 10, 0, 0, name.encode()[:15]), name)
+
+
 class Process:
     """A child whose standard error is kept; ready when it says so on PENSTOCK_NOTIFY_FD."""
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the loader's tests share: small configurations, looks at pins and kernel objects, the state that is good."""
+import mmap
 import os
 import time
 import unittest
@@ -48,6 +49,22 @@ def gate_words(instance):
         raw = e["value"]
         words.add(raw if isinstance(raw, int) else int.from_bytes(bytes(int(b, 16) for b in raw), "little"))
     return words
+
+
+STATE = 32768  # bytes of the map `version`
+
+
+def resize_state(instance, size):
+    """The loader's own state as a build with more or less to tell of its rungs made it."""
+    path = os.path.join(instance.bpffs, "version")
+    old, new = lib.obj_get(path), lib.create_array("version", size, 1)
+    with mmap.mmap(old, STATE) as a, mmap.mmap(new, size) as b:
+        n = min(size, STATE)
+        b[:n] = a[:n]
+    os.unlink(path)
+    lib.obj_pin(path, new)
+    os.close(old)
+    os.close(new)
 
 
 class LoaderTest(unittest.TestCase):

@@ -19,6 +19,7 @@ import guard  # noqa: E402
 import lib  # noqa: E402
 import loader  # noqa: E402
 import net  # noqa: E402
+import pipeline  # noqa: E402
 
 SENSORS = ("process", "exec_failed", "cred", "tcp", "accept", "udp", "drops", "flows", "syscalls", *lib.RARE)
 PORT = 4242
@@ -565,6 +566,58 @@ class NothingPasses(GuardTest):
             self.advance()
         self.i.load()
         self.advance()
+
+    def link_ids(self):
+        """Of the kernel's objects: they stay when a program is exchanged, and go with what is taken down."""
+        links = loader.link_ids(self.i)
+        return {name: lib.bpftool("link", "show", "pinned", self.i.pin("links", name))["id"] for name in links}
+
+    def state_bytes(self):
+        return lib.bpftool("map", "show", "pinned", os.path.join(self.i.bpffs, "version"))["bytes_value"]
+
+    def assert_kept(self, log, links, generation):
+        self.assertNotIn("taking all of it down", log)
+        self.assertEqual((self.link_ids(), self.i.report()["generation"]), (links, generation))
+        self.assertEqual(self.state_bytes(), loader.STATE)
+        self.assertFalse(os.path.exists(os.path.join(self.i.bpffs, "version_next")))
+        self.advance()
+
+    def test_a_build_whose_state_has_another_size(self):
+        """Before and after: what is in force stays in force until the new programs are there."""
+        links, generation = self.link_ids(), self.i.report()["generation"]
+        for size in (8192, 4096, 65536, 112):
+            loader.resize_state(self.i, size)
+            generation += 1
+            self.assert_kept(self.i.load(), links, generation)
+        self.assertIn("nothing changed", self.i.load())
+
+    def test_killed_while_the_state_grows(self):
+        links, generation = self.link_ids(), self.i.report()["generation"]
+        for where, left in (("pin:1", False), ("rename:1", True)):
+            loader.resize_state(self.i, 8192)
+            code, log = self.i.loader("load", env={"LD_PRELOAD": pipeline.helper("faults.so"), "PST_AT": where})
+            self.assertEqual((code, self.state_bytes()), (-signal.SIGKILL, 8192), log)
+            self.assertEqual(os.path.exists(os.path.join(self.i.bpffs, "version_next")), left)
+            generation += 1
+            self.assert_kept(self.i.load(), links, generation)
+
+    def test_what_a_killed_load_left_beside_the_state(self):
+        links, generation = self.link_ids(), self.i.report()["generation"]
+        fd = lib.create_array("version", loader.STATE, 1)
+        lib.obj_pin(os.path.join(self.i.bpffs, "version_next"), fd)
+        os.close(fd)
+        self.assert_kept(self.i.load(), links, generation)
+
+    def test_grown_state_and_a_guard_that_does_not_load(self):
+        """What became of the rungs is not known: it is not served, it is told, and all goes on."""
+        links, generation = self.link_ids(), self.i.report()["generation"]
+        loader.resize_state(self.i, 8192)
+        p = self.i.start("penstock-loader", "serve", env=loader.refuse("prog:guard"), ready=None)
+        self.assertEqual(p.wait(60), lib.EXIT_SYSTEM, p.text())
+        self.assertIn("another build made it: it goes on as it is", p.text())
+        self.assertEqual(self.link_ids(), links)
+        self.advance()
+        self.assert_kept(self.i.load(), links, generation + 1)
 
     def test_a_new_version_that_does_not_load(self):
         """The load is refused as a whole, and what is attached goes on; off by configuration is another thing."""

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader: the same good state whatever came before, nothing left behind, and the strongest hooks that load."""
 import json
+import mmap
 import os
 import stat
 import struct
@@ -11,7 +12,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from loader import LEAN, FLOWS, link_ids, map_id, programs_alive, LoaderTest  # noqa: E402
+from loader import LEAN, FLOWS, STATE, link_ids, map_id, programs_alive, LoaderTest  # noqa: E402
 
 
 class Load(LoaderTest):
@@ -50,7 +51,6 @@ class Load(LoaderTest):
         self.addCleanup(s.close)
         fds, error = lib.request_fds(os.path.join(self.i.run_dir, "loader.fds"))
         self.assertEqual(error, 0)
-        import mmap
         for name in ("flows", "class_stats"):
             with self.subTest(map=name):
                 fd = fds[name][0]
@@ -118,9 +118,8 @@ class Load(LoaderTest):
 
     def poke(self, offset, raw):
         """Writes into the loader's own state, as a crash or another version may have left it."""
-        import mmap
         fd = lib.obj_get(os.path.join(self.i.bpffs, "version"))
-        with mmap.mmap(fd, 8192, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as m:
+        with mmap.mmap(fd, STATE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as m:
             m[offset:offset + len(raw)] = raw
         os.close(fd)
 
@@ -143,7 +142,7 @@ class Load(LoaderTest):
         self.assertIn("finishing", self.i.load())
         self.assert_good_state()
         # what became of the rungs: any bytes
-        self.poke(128, b"\xff" * (8192 - 128))
+        self.poke(128, b"\xff" * (STATE - 128))
         self.i.load()
         self.assert_good_state()
         self.assertEqual(self.sensor("process")["state"], "active")

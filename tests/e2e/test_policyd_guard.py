@@ -3,7 +3,6 @@
 """policyd and the guard's tables, without a loader: real maps, made here, come by the environment or from a socket that speaks the
 loader's protocol. What is written into them is read back here."""
 import array
-import ctypes
 import mmap
 import os
 import re
@@ -21,27 +20,18 @@ import lib  # noqa: E402
 import pipeline  # noqa: E402
 from pipeline import wait_for  # noqa: E402
 
-ARRAY, MMAPABLE, LINE, COUNTS = 2, 1 << 10, 64, (1 << 18) + 256 + (66 << 10)
+LINE, COUNTS = 64, (1 << 18) + 256 + (66 << 10)
 GUARD = 256 + 8192 + 8 + 12 * 256  # bytes of struct pst_guard
 IFACES = 256 + 8192  # in it: struct pst_guard_ifaces
 REASONS_ROOM = 64  # PST_GUARD_REASONS_ROOM
 CPUS = os.cpu_count()
 WEB = "    - {name: web, proto: tcp, dport: 80, action: accept}\n"
 TELNET = "    - {name: telnet, interface: lo, proto: tcp, dport: 23, action: reject}\n"
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi_version():
     with open(os.path.join(lib.ROOT, "proto", "abi", "maps.h")) as f:
         return int(re.search(r"#define PST_ABI_VERSION\s+(\d+)", f.read()).group(1))
-
-
-def create_map(name, value, entries):
-    attr = ctypes.create_string_buffer(struct.pack("IIIIIII16s", ARRAY, 4, value, entries, MMAPABLE, 0, 0, name.encode()[:15]), 128)
-    fd = _libc.syscall({"x86_64": 321, "aarch64": 280}[os.uname().machine], 0, attr, 128)
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), name)
-    return fd
 
 
 class Maps:
@@ -50,7 +40,7 @@ class Maps:
     def __init__(self, fw_lines=4096, block_lines=4096):
         sizes = {"guard": (GUARD, 1), "fw_lines": (fw_lines * LINE, 2), "block_lines": (LINE, 2 * block_lines),
                  "guard_sigs": (8192, 2), "offenders": (LINE, 16385), "drop_samples": (32, 1024), "guard_counts": (COUNTS, CPUS)}
-        self.fds = {name: (create_map(name, *size), size[1]) for name, size in sizes.items()}
+        self.fds = {name: (lib.create_array(name, *size), size[1]) for name, size in sizes.items()}
         self.words = mmap.mmap(self.fds["guard"][0], GUARD)
         self.attach(1)
         self.counts = mmap.mmap(self.fds["guard_counts"][0], COUNTS * CPUS)
