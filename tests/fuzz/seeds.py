@@ -294,7 +294,7 @@ def guard():
 
 
 def policies():
-    """Those of the page, each with an act behind a NUL."""
+    """Those of the pages and the ready ones, each with an act behind a NUL."""
     acts = (b"{operation: file.open, path: /etc/ssh/x, executable: /bin/cat, cgroup: /system.slice, access: [read], flags: [upper]}",
             b"{operation: process.exec, path: /x, arguments: [a, --b], ancestors: [/usr/sbin/sshd], container: true, cgroup: /docker/1, uid: 1000}",
             b"{operation: net.connect, address: 10.0.3.1, port: 5432, protocol: tcp, cgroup: /system.slice/nginx.service}",
@@ -303,6 +303,9 @@ def policies():
         with open(os.path.join(ROOT, "docs", page), "rb") as f:
             for text in re.findall(rb"^```yaml\n(apiVersion:.*?)^```", f.read(), re.M | re.S):
                 yield from (text + b"\0" + act for act in acts)
+    for path in sorted(glob.glob(os.path.join(ROOT, "docs", "policies", "*.yaml"))):
+        with open(path, "rb") as f:
+            yield f.read() + b"\0" + acts[0]
 
 
 def all_seeds():
