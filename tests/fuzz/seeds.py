@@ -308,6 +308,16 @@ def policies():
             yield f.read() + b"\0" + acts[0]
 
 
+def foreign():
+    """Policies of others: what the end-to-end test converts."""
+    head = b"\0apiVersion: security.kubearmor.com/v1\nkind: %s\nmetadata: {name: k}\nspec:\n  selector: {}\n"
+    for kind in (b"KubeArmorPolicy", b"KubeArmorHostPolicy"):
+        yield head % kind + (b"  process:\n    matchPaths: [{path: /a, fromSource: [{path: /b}], action: Allow}]\n    matchDirectories: [{dir: /t/, recursive: true}]\n"
+                             b"    matchPatterns: [{pattern: /h/*/x}]\n  action: Block\n")
+        yield head % kind + (b"  file: {matchDirectories: [{dir: /e/, readOnly: true, message: m}]}\n  network: {matchProtocols: [{protocol: tcp}]}\n"
+                             b"  capabilities: {matchCapabilities: [{capability: net_raw, action: Audit}]}\n  severity: 5\n  tags: [a]\n")
+
+
 def all_seeds():
     messages = vectors()
     events = [events_of(m) for m in messages]
@@ -340,6 +350,7 @@ def all_seeds():
     yield "fuzz_rules", list(rules())
     yield "fuzz_fw", list(firewalls())
     yield "fuzz_policy", list(policies())
+    yield "fuzz_foreign", list(foreign())
     yield "fuzz_import", [b"\0" + text for text in (IPTABLES, *nft_rulesets())] + [b"\x80" + IPTABLES, b"\3" + IPTABLES]
     yield "fuzz_why", [b"\0".join(words) + b"\0" for words in (
         (b"tcp", b"192.0.2.1:4000", b"198.51.100.2:443", b"syn,ack", b"", b"7", b"46", b"100", b"1", b"2"),
