@@ -10,8 +10,8 @@
 #include "proto/base/cleanup.h"
 
 static struct {
-	const char *bindir, *act;
-	bool json;
+	const char *bindir, *act, *cgroup, *posture;
+	bool json, strict;
 } opt;
 
 #define JSON                                                                                                 \
@@ -25,15 +25,30 @@ static struct {
 	}
 
 static const struct pst_arg check_options[] = {JSON, BINDIR, {0}};
+static const struct pst_arg import_options[] = {{"cgroup", 0, PST_ARG_STR, &opt.cgroup, "GLOB",
+							"control groups of the pods that the originals "
+							"select (default: all containers, in mode audit)"},
+	{"posture", 0, PST_ARG_STR, &opt.posture, "WORD",
+		"what KubeArmor's Allow do not name: audit (default) or block"},
+	{"strict", 's', PST_ARG_FLAG, &opt.strict, NULL, "write nothing unless all is expressed exactly"},
+	BINDIR, {0}};
 static const struct pst_arg schema_options[] = {BINDIR, {0}};
 static const struct pst_arg test_options[] = {
 	{"act", 'a', PST_ARG_STR, &opt.act, "ACT", "what is done, and by whom, as YAML or JSON"}, JSON,
 	BINDIR, {0}};
 
+static void add_option(const char **args, size_t *k, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	args[(*k)++] = name;
+	args[(*k)++] = value;
+}
+
 /* With the files behind the options, whatever their names look like. */
 static int forward(const char *sub, char **files, int n)
 {
-	PST_FREE const char **args = calloc((size_t)n + 7, sizeof(*args));
+	PST_FREE const char **args = calloc((size_t)n + 12, sizeof(*args));
 	size_t k = 0;
 	int e;
 
@@ -43,10 +58,11 @@ static int forward(const char *sub, char **files, int n)
 	args[k++] = sub;
 	if (opt.json)
 		args[k++] = "--json";
-	if (opt.act) {
-		args[k++] = "--act";
-		args[k++] = opt.act;
-	}
+	if (opt.strict)
+		args[k++] = "--strict";
+	add_option(args, &k, "--act", opt.act);
+	add_option(args, &k, "--cgroup", opt.cgroup);
+	add_option(args, &k, "--posture", opt.posture);
 	if (n)
 		args[k++] = "--";
 	for (int i = 0; i < n; i++)
@@ -76,6 +92,23 @@ static int check_main(int argc, char **argv)
 	if (n < 0)
 		return n == -ECANCELED ? PST_EXIT_OK : PST_EXIT_USAGE;
 	return n ? forward("check", argv + 1, n) : no_file(&args);
+}
+
+static int import_main(int argc, char **argv)
+{
+	const struct pst_args args = {.program = "penstock policy import",
+		.summary = "Prints policies of KubeArmor as Penstock's, and tells what is left "
+			   "out and why.",
+		.positional = "FILE...",
+		.options = import_options,
+		.examples = "  penstock policy import ksp.yaml > policies/ksp.yaml\n"
+			    "  kubectl get ksp -A -o yaml | penstock policy import - > policies/pods.yaml\n"
+			    "  penstock policy import --strict --cgroup '/kubepods.slice/**' ksp/\n"};
+	int n = pst_args_parse(&args, argc, argv);
+
+	if (n < 0)
+		return n == -ECANCELED ? PST_EXIT_OK : PST_EXIT_USAGE;
+	return n ? forward("import", argv + 1, n) : no_file(&args);
 }
 
 static int schema_main(int argc, char **argv)
@@ -117,6 +150,7 @@ static int test_main(int argc, char **argv)
 
 const struct command policy_commands[] = {
 	{"check", "whether policies are good, and if not, why", check_main, check_options, NULL},
+	{"import", "policies of KubeArmor as Penstock's", import_main, import_options, NULL},
 	{"schema", "the JSON Schema of policies", schema_main, schema_options, NULL},
 	{"test", "what policies would do about an act", test_main, test_options, NULL},
 	{0},

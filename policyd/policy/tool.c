@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policyd/foreign/foreign.h"
 #include "policyd/policy/act.h"
 #include "policyd/policy/report.h"
 #include "policyd/policy/schema.h"
@@ -154,11 +155,12 @@ int policy_tool_main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} subs[] = {{"check", check_main}, {"schema", schema_main}, {"test", test_main}};
+	} subs[] = {{"check", check_main}, {"import", foreign_main}, {"schema", schema_main},
+		{"test", test_main}};
 
 	for (size_t i = 0; argc > 1 && i < PST_ARRAY_SIZE(subs); i++)
 		if (!strcmp(argv[1], subs[i].name))
 			return subs[i].run(argc - 1, argv + 1);
-	fputs("penstock-policyd policy: expected check, schema or test\n", stderr);
+	fputs("penstock-policyd policy: expected check, import, schema or test\n", stderr);
 	return PST_EXIT_USAGE;
 }

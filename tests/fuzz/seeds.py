@@ -294,7 +294,7 @@ def guard():
 
 
 def policies():
-    """Those of the page, each with an act behind a NUL."""
+    """Those of the pages and the ready ones, each with an act behind a NUL."""
     acts = (b"{operation: file.open, path: /etc/ssh/x, executable: /bin/cat, cgroup: /system.slice, access: [read], flags: [upper]}",
             b"{operation: process.exec, path: /x, arguments: [a, --b], ancestors: [/usr/sbin/sshd], container: true, cgroup: /docker/1, uid: 1000}",
             b"{operation: net.connect, address: 10.0.3.1, port: 5432, protocol: tcp, cgroup: /system.slice/nginx.service}",
@@ -303,6 +303,19 @@ def policies():
         with open(os.path.join(ROOT, "docs", page), "rb") as f:
             for text in re.findall(rb"^```yaml\n(apiVersion:.*?)^```", f.read(), re.M | re.S):
                 yield from (text + b"\0" + act for act in acts)
+    for path in sorted(glob.glob(os.path.join(ROOT, "docs", "policies", "*.yaml"))):
+        with open(path, "rb") as f:
+            yield f.read() + b"\0" + acts[0]
+
+
+def foreign():
+    """Policies of others: what the end-to-end test converts."""
+    head = b"\0apiVersion: security.kubearmor.com/v1\nkind: %s\nmetadata: {name: k}\nspec:\n  selector: {}\n"
+    for kind in (b"KubeArmorPolicy", b"KubeArmorHostPolicy"):
+        yield head % kind + (b"  process:\n    matchPaths: [{path: /a, fromSource: [{path: /b}], action: Allow}]\n    matchDirectories: [{dir: /t/, recursive: true}]\n"
+                             b"    matchPatterns: [{pattern: /h/*/x}]\n  action: Block\n")
+        yield head % kind + (b"  file: {matchDirectories: [{dir: /e/, readOnly: true, message: m}]}\n  network: {matchProtocols: [{protocol: tcp}]}\n"
+                             b"  capabilities: {matchCapabilities: [{capability: net_raw, action: Audit}]}\n  severity: 5\n  tags: [a]\n")
 
 
 def all_seeds():
@@ -337,6 +350,7 @@ def all_seeds():
     yield "fuzz_rules", list(rules())
     yield "fuzz_fw", list(firewalls())
     yield "fuzz_policy", list(policies())
+    yield "fuzz_foreign", list(foreign())
     yield "fuzz_import", [b"\0" + text for text in (IPTABLES, *nft_rulesets())] + [b"\x80" + IPTABLES, b"\3" + IPTABLES]
     yield "fuzz_why", [b"\0".join(words) + b"\0" for words in (
         (b"tcp", b"192.0.2.1:4000", b"198.51.100.2:443", b"syn,ack", b"", b"7", b"46", b"100", b"1", b"2"),

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Text that is written: YAML, and lines for people. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policyd/foreign/internal.h"
+#include "proto/base/cleanup.h"
+
+void foreign_buf_done(struct foreign_buf *buf)
+{
+	free(buf->v);
+	*buf = (struct foreign_buf){0};
+}
+
+static void put_bytes(struct foreign_buf *buf, const char *bytes, size_t len)
+{
+	size_t room = buf->room ? buf->room : 256;
+	char *v;
+
+	if (buf->failed)
+		return;
+	while (room < buf->n + len + 1)
+		room *= 2;
+	v = room == buf->room ? buf->v : realloc(buf->v, room);
+	if (!v) {
+		buf->failed = true;
+		return;
+	}
+	buf->v = v;
+	buf->room = room;
+	memcpy(v + buf->n, bytes, len);
+	buf->n += len;
+	v[buf->n] = 0;
+}
+
+void foreign_put(struct foreign_buf *buf, const char *format, ...)
+{
+	PST_FREE char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (n < 0) {
+		text = NULL;
+		buf->failed = true;
+		return;
+	}
+	put_bytes(buf, text, (size_t)n);
+}
+
+/* As many bytes as are whole characters; the text is UTF-8, as it was read from YAML. */
+static size_t whole(const char *text, size_t max)
+{
+	size_t n = strlen(text);
+
+	if (n <= max)
+		return n;
+	while (max && ((unsigned char)text[max] & 0xc0) == 0x80)
+		max--;
+	return max;
+}
+
+static bool is_odd(const unsigned char *p)
+{
+	return *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0) ||
+	       (*p == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9));
+}
+
+void foreign_put_string(struct foreign_buf *buf, const char *text, size_t max)
+{
+	size_t n = whole(text, max);
+
+	put_bytes(buf, "\"", 1);
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char *p = (const unsigned char *)text + i;
+
+		if (*p == '"' || *p == '\\')
+			foreign_put(buf, "\\%c", *p);
+		else if (*p < 0x20 || *p == 0x7f)
+			foreign_put(buf, "\\x%02x", *p);
+		else
+			put_bytes(buf, text + i, 1);
+	}
+	put_bytes(buf, "\"", 1);
+}
+
+void foreign_put_clean(struct foreign_buf *buf, const char *text, size_t max)
+{
+	size_t n = whole(text, max);
+
+	for (size_t i = 0; i < n; i++)
+		put_bytes(buf, is_odd((const unsigned char *)text + i) ? "?" : text + i, 1);
+}
+
+void foreign_put_list(struct foreign_buf *to, const char *key, const char *const *values, size_t n, bool not )
+{
+	foreign_put(to, ", %s: %s[", key, not ? "{not: " : "");
+	for (size_t i = 0; i < n; i++) {
+		foreign_put(to, "%s", i ? ", " : "");
+		foreign_put_string(to, values[i], SIZE_MAX);
+	}
+	foreign_put(to, "]%s", not ? "}" : "");
+}
