@@ -254,19 +254,22 @@ static uint64_t next_generation(const struct live *l, int table, uint64_t kept)
 	return (uint32_t)next ? next : next + 2;
 }
 
-/* The number is in the table too, for people. */
+/* The number is in the table too: for people, and of signatures as the last one, which lies in one of the
+ * halves. */
 static void number_half(const struct region *half, int table, uint64_t generation)
 {
 	if (table == COPIES_FIREWALL)
 		((struct pst_fw_head *)half->p)->generation = (uint32_t)generation;
 	if (table == COPIES_LISTS)
 		((struct pst_block_head *)half->p)->generation = (uint32_t)generation;
+	if (table == COPIES_SIGNATURES)
+		((struct pst_sigs *)half->p)->last = generation;
 }
 
 /* Everything of it is written before the word that puts it in force. */
 static void put_table(const struct live *l, struct copy *c, int table)
 {
-	__u64 *kept = generation_of(&c->words, table), next = 0, last;
+	__u64 *kept = generation_of(&c->words, table), *last = last_of(l, table), next = 0;
 	struct region half;
 
 	if (*kept) {
@@ -274,11 +277,9 @@ static void put_table(const struct live *l, struct copy *c, int table)
 		half = half_of(l, table, next);
 		number_half(&c->half[table], table, next);
 		c->sum[table] = sum_of(&c->half[table]);
-		last = *last_of(l, table);
 		memcpy(half.p, c->half[table].p, half.bytes);
-		*last_of(l, table) = last; /* that of signatures lies in their first half */
 	}
-	*last_of(l, table) = PST_MAX(PST_MAX(*last_of(l, table), generation(l, table)), next);
+	*last = next ? next : PST_MAX(*last, generation(l, table));
 	*kept = next;
 	__atomic_store_n(generation_of(words_of(l), table), next, __ATOMIC_RELEASE);
 }
@@ -291,6 +292,7 @@ static void put_words(struct pst_guard *to, const struct pst_guard *from)
 	memcpy(to->syn_ports, from->syn_ports, sizeof(to->syn_ports));
 	memcpy(to->by_protocol, from->by_protocol, sizeof(to->by_protocol));
 	to->scrub_ifindex = from->scrub_ifindex;
+	to->vxlan_port = from->vxlan_port;
 	memcpy(to->ifaces.drop, from->ifaces.drop, sizeof(to->ifaces.drop));
 	__atomic_store_n(&to->flags, from->flags, __ATOMIC_RELEASE);
 }

@@ -9,6 +9,9 @@ import lib
 ACCEPT, DROP = 0, 1  # enum pst_fw_action
 REASONS = ("off", "passed", "blocked", "truncated", "malformed", "fw_accept", "fw_drop", "fw_reject", "fw_policy", "fw_no_match")
 CAN = 7 * 8  # offset in struct pst_guard
+SIG_GENERATION = 6 * 8
+# In it: flags, bad_flags, limits to vxlan_port, ifaces.drop.
+POLICYD_WORDS = ((32, 40), (40, 48), (64, 8424), (8448 + 8 + 4 * 256, 8448 + 8 + 12 * 256))
 COUNTS = (1 << 18) + 256 + (66 << 10)  # bytes of struct pst_guard_counts
 
 

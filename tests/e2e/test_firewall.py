@@ -376,6 +376,7 @@ class Sets(FirewallTest):
 
 class Restore(FirewallTest):
     """Tables that were scribbled into, with everything that policyd may write: the loader puts back what came into force."""
+    policyd = "ddos: {amplification: count}\ninner: {vxlan: yes, vxlan_port: 8472}\n"
 
     def loader_does(self, *words, **options):
         return self.p.run(os.path.join(lib.BINDIR, "penstock-loader"), *words, "--run-dir", self.p.run_dir, **options)
@@ -385,8 +386,7 @@ class Restore(FirewallTest):
 
     def mapped(self, name):
         fd = lib.obj_get(os.path.join(self.p.bpffs, "maps", name))
-        size = 4096 if name == "guard" else guard.Tables.bytes(fd)
-        m = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        m = mmap.mmap(fd, guard.Tables.bytes(fd), mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         os.close(fd)
         self.addCleanup(m.close)
         return m
@@ -412,13 +412,18 @@ class Restore(FirewallTest):
 
     def test_scribbled(self):
         self.p.stage["policyd"].stop(signal.SIGKILL, pipeline.PATIENCE)
+        words = self.mapped("guard")
+        before = [words[at:end] for at, end in guard.POLICYD_WORDS]
         self.scribble()
-        self.mapped("guard")[32:40] = bytes(8)  # flags: all steps off
+        for at, end in guard.POLICYD_WORDS[1:]:
+            words[at:end] = os.urandom(end - at)
+        words[slice(*guard.POLICYD_WORDS[0])] = bytes(8)  # flags: all steps off
         pipeline.wait_for(lambda: "firewall" in self.report()["tables_changed"], "the report")
         self.assertIn("penstock-loader restore", "".join(self.p.stage["loader"].log))
         self.assertIn("changed in force", self.p.run(os.path.join(lib.BINDIR, "penstock"), "status", "--run-dir", self.p.run_dir,
                                                      check=False).stdout)
         self.loader_does("restore")
+        self.assertEqual([words[at:end] for at, end in guard.POLICYD_WORDS], before)
         self.assertFalse(self.passes(OPEN))
         self.assertFalse(self.passes(SHUT, "inet6"))
         self.assertTrue(self.passes(OPEN, "inet6"))
@@ -460,6 +465,14 @@ class Restore(FirewallTest):
         self.loader_does("restore")
         self.assertFalse(self.passes(SHUT, "inet6"))
         self.assertTrue(self.passes(OPEN, "inet6"))
+
+    def test_what_is_restored_was_not_changed(self):
+        """In either half: what signatures have in one of them alone is no change."""
+        self.assertTrue(struct.unpack_from("Q", self.mapped("guard"), guard.SIG_GENERATION)[0], "no signatures")
+        for _ in range(2):
+            self.loader_does("restore")
+            time.sleep(12)  # tables in force are compared every ten seconds
+            self.assertEqual(self.report()["tables_changed"], "")
 
     def test_who_may(self):
         out = subprocess.run(["setpriv", "--reuid", str(lib.STRANGER), "--regid", str(lib.COMMON_GROUP), "--clear-groups",
