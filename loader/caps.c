@@ -107,13 +107,6 @@ static bool lock_securebits(void)
 	return !prctl(PR_SET_SECUREBITS, bits, 0, 0, 0);
 }
 
-void caps_current(struct caps_level *ret_level)
-{
-	*ret_level = (struct caps_level){0};
-	get(&ret_level->kept);
-	ret_level->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-}
-
 int caps_limit(struct caps_level *ret_level)
 {
 	struct caps_level level = {0};

@@ -22,8 +22,6 @@ struct caps_level {
  * modules, internet sockets, ...). 0 or -errno with a log line.
  */
 int caps_limit(struct caps_level *ret_level);
-/* What the process has now, without changing anything. */
-void caps_current(struct caps_level *ret_level);
 const char *caps_name(unsigned cap); /* "bpf"; NULL: unknown number */
 #define CAPS_LAST 63
 

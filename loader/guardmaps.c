@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/guardmaps.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 #define TRIES 8 /* a writer that switches at every moment is none */
 
+/* What is in them goes over, and by their words policyd is told. */
 static bool is_one(const char *name)
 {
 	return !strcmp(name, PST_MAP_GUARD) || !strcmp(name, PST_MAP_FW_LINES) ||
@@ -20,6 +22,7 @@ static bool is_one(const char *name)
 
 bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *config, const char *name)
 {
+	uint32_t cpus = (uint32_t)PST_MAX(libbpf_num_possible_cpus(), 1);
 	const struct {
 		const char *name;
 		struct region_size size;
@@ -28,6 +31,10 @@ bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *con
 		{PST_MAP_FW_LINES, {2, (uint32_t)(config->firewall_memory / 2)}},
 		{PST_MAP_BLOCK_LINES,
 			{(uint32_t)(config->list_memory / sizeof(union pst_line)), sizeof(union pst_line)}},
+		{PST_MAP_GUARD_SIGS, {2, sizeof(struct pst_sigs)}},
+		{PST_MAP_OFFENDERS, {PST_OFFENDER_SETS + 1, sizeof(struct pst_offenders)}},
+		{PST_MAP_SAMPLES, {PST_SAMPLES, sizeof(struct pst_sample)}},
+		{PST_MAP_GUARD_COUNTS, {cpus, sizeof(struct pst_guard_counts)}},
 	};
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(wanted) && is_one(name); i++) {
@@ -97,6 +104,23 @@ static void move_table(const struct move *lines, const __u64 *from, __u64 *to, c
 		__atomic_store_n(to, generation, __ATOMIC_RELEASE);
 }
 
+/* Made by this load in the place of one that is pinned. */
+static bool is_renewed(const struct pins *pins, const struct maps *maps, const char *name)
+{
+	const struct map_entry *made = maps_find(maps, name);
+
+	return made && made->staged && pins_exists(pins, PIN_MAPS, name);
+}
+
+/* Those of another layout cannot go over, and what is in force would be an empty table. */
+static void drop_signatures(const struct pins *pins, const struct maps *maps, struct pst_guard *to)
+{
+	if (!to->sig_generation || !is_renewed(pins, maps, PST_MAP_GUARD_SIGS))
+		return;
+	to->sig_generation = 0;
+	pst_warn("signatures are off until policyd has written them anew: their table has another size");
+}
+
 int guardmaps_take_over(const struct pins *pins, const struct maps *maps)
 {
 	PST_CLEANUP(move_done) struct move guard = {0}, firewall = {0}, lists = {0};
@@ -116,16 +140,9 @@ int guardmaps_take_over(const struct pins *pins, const struct maps *maps)
 	to->fw_generation = to->block_generation = 0;
 	move_table(&firewall, &from->fw_generation, &to->fw_generation, "firewall");
 	move_table(&lists, &from->block_generation, &to->block_generation, "allow and block list");
+	drop_signatures(pins, maps, to);
 	pst_info("the guard's tables have another size: policyd asks for them");
 	return 0;
-}
-
-/* Made by this load in the place of one that is pinned. */
-static bool is_renewed(const struct pins *pins, const struct maps *maps, const char *name)
-{
-	const struct map_entry *made = maps_find(maps, name);
-
-	return made && made->staged && pins_exists(pins, PIN_MAPS, name);
 }
 
 int guardmaps_tell(const struct maps *maps, bool syn_cookies)

@@ -156,13 +156,3 @@ int ladder_rung_find(enum sensor_id sensor, const char *name)
 			return i;
 	return -1;
 }
-
-const char *ladder_can(unsigned can, char buf[CAN_TEXT_MAX])
-{
-	snprintf(buf, CAN_TEXT_MAX, "%s%s%s", can & CAN_OBSERVE ? "observe " : "",
-		can & CAN_DENY ? "deny " : "", can & CAN_KILL ? "kill " : "");
-	size_t n = strlen(buf);
-	if (n)
-		buf[n - 1] = '\0';
-	return buf;
-}

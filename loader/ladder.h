@@ -75,7 +75,5 @@ extern const struct iterator iterators[];
 extern const size_t n_iterators;
 
 int ladder_rung_find(enum sensor_id sensor, const char *name); /* index or -1 */
-/* "observe", "observe kill", ... into @buf. */
-const char *ladder_can(unsigned can, char buf[CAN_TEXT_MAX]);
 
 #endif

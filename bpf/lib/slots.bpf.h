@@ -24,7 +24,6 @@
 #ifndef PST_SLOTS_BPF_H
 #define PST_SLOTS_BPF_H
 
-#define PST_SLOT_BYTES   128
 #define PST_BUCKET_SLOTS 8
 #define PST_CLAIM_TRIES  16 /* then the packet is counted in table_full */
 #define PST_SEED_WORDS   7  /* one a key word, and one to mix */

@@ -143,8 +143,6 @@ static __always_inline struct srcrate_source *srcrate_take(const struct guard_pa
 {
 	struct srcrate_source *s = srcrate_find(key, now);
 
-	if (!s)
-		guard_count_reason(PST_GUARD_RATE_FULL, pkt);
 	if (guard_is_trial(pkt))
 		return srcrate_trial(pkt, s, key, rates, share);
 	if (s && PST_READ(s->key) != key)
@@ -189,8 +187,14 @@ static_assert(__builtin_offsetof(struct pst_guard_limits, cost_ns) ==
 			      __builtin_offsetof(struct pst_rates, ahead_us),
 	"the limits begin with their rates");
 
-/* Of all protocols together. What is dropped takes nothing of its source's share. */
-static __always_inline int guard_over_limit(void)
+enum srcrate_found {
+	SRCRATE_WITHIN = 0,
+	SRCRATE_OVER,
+	SRCRATE_FULL, /* there is no place for its source */
+};
+
+/* Of all protocols together: enum srcrate_found. What is dropped takes nothing of its source's share. */
+static __always_inline __u32 guard_over_limit(void)
 {
 	struct guard_packet *pkt = guard_packet();
 	const struct pst_rates *rates;
@@ -201,16 +205,16 @@ static __always_inline int guard_over_limit(void)
 
 	g = bpf_map_lookup_elem(&guard, &zero);
 	if (!pkt || !g)
-		return false;
+		return SRCRATE_WITHIN;
 	rates = (const struct pst_rates *)&g->limits;
 	now = guard_now_ns(pkt);
 	s = srcrate_take(pkt, srcrate_key(&pkt->key), rates, SRCRATE_ALL, now);
 	if (!s)
-		return false;
+		return SRCRATE_FULL;
 	if (srcrate_is_over(pkt, s, rates, now))
-		return true;
+		return SRCRATE_OVER;
 	srcrate_charge(pkt, s, rates, now);
-	return false;
+	return SRCRATE_WITHIN;
 }
 
 /* Multiplied, as the lower half of an IPv6 network's key is anything. */
@@ -219,7 +223,7 @@ static __always_inline __u64 srcrate_protocol_key(const struct pst_flow_key *k, 
 	return srcrate_key(k) ^ (protocol + 1) * 0x9e3779b97f4a7c15ULL;
 }
 
-/* Of its protocol: is it over, or else, with @charge, that it was let through. */
+/* Of its protocol, enum srcrate_found: is it over, or else, with @charge, that it was let through. */
 __noinline int guard_protocol_limit(__u32 charge)
 {
 	struct guard_packet *pkt = guard_packet();
@@ -231,33 +235,41 @@ __noinline int guard_protocol_limit(__u32 charge)
 
 	g = bpf_map_lookup_elem(&guard, &zero);
 	if (!pkt || !g || (charge && guard_is_trial(pkt)))
-		return false;
+		return SRCRATE_WITHIN;
 	protocol = sig_protocol(pkt->key.protocol);
 	pst_keep(protocol);
 	if (protocol >= PST_SIG_PROTOCOLS)
-		return false;
+		return SRCRATE_WITHIN;
 	rates = &g->by_protocol[protocol];
 	if (!(PST_READ(rates->cost_ns[0]) | PST_READ(rates->cost_ns[1]) | PST_READ(rates->cost_ns[2])))
-		return false;
+		return SRCRATE_WITHIN;
 	now = guard_now_ns(pkt);
 	s = srcrate_take(pkt, srcrate_protocol_key(&pkt->key, protocol), rates, SRCRATE_PROTOCOL, now);
 	if (!s)
-		return false;
+		return SRCRATE_FULL;
 	if (!charge)
-		return srcrate_is_over(pkt, s, rates, now);
+		return srcrate_is_over(pkt, s, rates, now) ? SRCRATE_OVER : SRCRATE_WITHIN;
 	srcrate_charge(pkt, s, rates, now);
-	return false;
+	return SRCRATE_WITHIN;
 }
 
-/* Both, before either is charged. */
+/* Both, before either is charged. A packet that one of them does not limit is counted once. */
 static __always_inline bool guard_over_limits(const struct guard_packet *pkt)
 {
-	if (pkt->flags & PST_GUARD_BY_PROTOCOL && guard_protocol_limit(false))
-		return true;
-	if (pkt->flags & PST_GUARD_LIMITS && guard_over_limit())
-		return true;
+	__u32 protocol = SRCRATE_WITHIN, all = SRCRATE_WITHIN;
+
 	if (pkt->flags & PST_GUARD_BY_PROTOCOL)
+		protocol = guard_protocol_limit(false);
+	if (protocol == SRCRATE_OVER)
+		return true;
+	if (pkt->flags & PST_GUARD_LIMITS)
+		all = guard_over_limit();
+	if (all == SRCRATE_OVER)
+		return true;
+	if (pkt->flags & PST_GUARD_BY_PROTOCOL && protocol == SRCRATE_WITHIN)
 		guard_protocol_limit(true);
+	if (protocol == SRCRATE_FULL || all == SRCRATE_FULL)
+		guard_count_reason(PST_GUARD_RATE_FULL, pkt);
 	return false;
 }
 

@@ -359,6 +359,10 @@ static void no_place(void **state)
 	pass(&b, ACK, 0, 10);
 	assert_int_equal(pass(&c, ACK, 0, 100), 100); /* not limited, and it pushes nobody out */
 	assert_int_equal(reason((enum pst_guard_reason)PST_GUARD_RATE_FULL).packets, full + 100);
+	limit_protocol(PST_SIG_TCP, PST_LIMIT_PACKETS, 4000, 5); /* nor a place for that: a packet is one */
+	assert_int_equal(pass(&c, ACK, 0, 10), 10);
+	assert_int_equal(reason((enum pst_guard_reason)PST_GUARD_RATE_FULL).packets, full + 110);
+	control->flags &= ~(uint64_t)PST_GUARD_BY_PROTOCOL;
 	assert_int_equal(send_in(&a, ACK, 0), DROP);
 	assert_int_equal(send_in(&b, ACK, 0), DROP);
 	later(80000);

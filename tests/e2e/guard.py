@@ -47,6 +47,11 @@ class Tables:
         self.maps["fw_lines"][at:at + 64] = struct.pack("6I40x", 0, 0, 0, 0, policy, generation & 0xffffffff)
         struct.pack_into("Q", self.maps["guard"], 0, generation)
 
+    def sig_generation(self, to=None):
+        if to is not None:
+            struct.pack_into("Q", self.maps["guard"], SIG_GENERATION, to)
+        return struct.unpack_from("Q", self.maps["guard"], SIG_GENERATION)[0]
+
     def moved(self):
         """PST_GUARD_MOVED"""
         return bool(struct.unpack_from("Q", self.maps["guard"], CAN)[0] & 4)

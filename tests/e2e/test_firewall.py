@@ -25,6 +25,7 @@ import pipeline  # noqa: E402
 VM = bool(os.environ.get("PENSTOCK_VM"))
 LOADER = (pipeline.ALL_BUT_PROCESS.replace("{", "{process: no, ") +
           "\nrings: {process: 64KiB, net: 64KiB, flow: 64KiB}\nguard: {interfaces: [pstn0], firewall_memory: 1MiB, list_memory: 1MiB}")
+SO_RCVBUFFORCE = 33
 OPEN, SHUT = 4001, 4002  # ports; what comes to the second is never let in
 RULES = """
 firewall:
@@ -106,7 +107,7 @@ class FirewallTest(pipeline.PipelineTest):
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind((addresses[side == "far"], port))
             if kind == socket.SOCK_DGRAM:
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+                s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)  # seconds of what UnderTraffic sends
             return s
         s = net.within(self.peer.holder.pid if side == "far" else self.p.holder.pid, make)
         self.addCleanup(s.close)
@@ -1068,6 +1069,10 @@ class UnderTraffic(FirewallTest):
             self.next += 1
         self.assertFalse(self.there(self.shut, 0), "a datagram came in where none may")
 
+    def wait_taking(self, check, what):
+        """What comes in meanwhile has to be taken, or there is no room for it."""
+        pipeline.wait_for(lambda: self.take() or check(), what)
+
     def advance(self, n=100):
         until, end = self.next + n, time.monotonic() + pipeline.PATIENCE
         while self.next < until:
@@ -1098,7 +1103,7 @@ class UnderTraffic(FirewallTest):
         self.p.sections["loader"] = self.p.sections["loader"].replace("firewall_memory: 1MiB", "firewall_memory: 2MiB")
         self.p.write_config()
         self.p.stage["loader"].send(signal.SIGHUP)
-        pipeline.wait_for(lambda: {m["name"]: m["value_bytes"] for m in self.p.report()["maps"]}["fw_lines"] == 2 * lines, "the load")
+        self.wait_taking(lambda: {m["name"]: m["value_bytes"] for m in self.p.report()["maps"]}["fw_lines"] == 2 * lines, "the load")
         self.advance()
         rule = "{name: both, proto: udp, dport: 4001, action: drop}"
 

@@ -535,6 +535,29 @@ class NothingPasses(GuardTest):
         self.assertFalse(self.t.moved())
         self.advance()
 
+    def put_in_place(self, name, value, entries):
+        """A map of another size, as another build made it."""
+        os.unlink(self.i.pin("maps", name))
+        fd = lib.create_array(name, value, entries)
+        lib.obj_pin(self.i.pin("maps", name), fd)
+        os.close(fd)
+
+    def test_other_maps_of_another_size(self):
+        """Whoever has mapped them is told, or would read what nobody writes any more."""
+        for name in ("guard_counts", "offenders", "drop_samples", "guard_sigs"):
+            with self.subTest(map=name):
+                self.t.sig_generation(6)
+                self.put_in_place(name, 4096, 2)
+                log = self.i.load("--force")
+                self.assertIn("policyd asks for them", log)
+                self.assertTrue(self.t.moved())
+                self.t.close()
+                self.t = self.tables()
+                self.assertFalse(self.t.moved())
+                self.assertEqual(self.t.sig_generation(), 0 if name == "guard_sigs" else 6)
+                self.assertEqual("signatures are off until policyd has written them anew" in log, name == "guard_sigs")
+                self.advance()
+
     def test_a_load_that_was_killed_moves_nothing(self):
         """It had told that the tables move: the next one tells that they stay."""
         self.t.set_moved()
