@@ -66,9 +66,9 @@ static __always_inline __u32 pst_tty(struct task_struct *t)
 }
 
 /* enum pst_exec_flags of the file itself. */
-static __always_inline __u32 pst_file_flags(struct file *file, struct inode *inode)
+static __always_inline __u32 pst_dentry_flags(struct dentry *dentry, struct inode *inode)
 {
-	struct dentry *dentry = NULL, *parent = NULL;
+	struct dentry *parent = NULL;
 	const unsigned char *name = NULL;
 	__u64 start = 0;
 	__u32 flags = 0;
@@ -79,13 +79,20 @@ static __always_inline __u32 pst_file_flags(struct file *file, struct inode *ino
 		return flags;
 	flags |= PST_EXEC_UNLINKED;
 	/* a memfd's dentry belongs to no tree; no file in a folder can look like that */
-	bpf_core_read(&dentry, sizeof(dentry), &file->f_path.dentry);
 	bpf_core_read(&parent, sizeof(parent), &dentry->d_parent);
 	bpf_core_read(&name, sizeof(name), &dentry->d_name.name);
 	bpf_probe_read_kernel(&start, MEMFD_NAME_LEN, name);
 	if (dentry == parent && start == MEMFD_NAME)
 		flags |= PST_EXEC_MEMFD;
 	return flags;
+}
+
+static __always_inline __u32 pst_file_flags(struct file *file, struct inode *inode)
+{
+	struct dentry *dentry = NULL;
+
+	bpf_core_read(&dentry, sizeof(dentry), &file->f_path.dentry);
+	return pst_dentry_flags(dentry, inode);
 }
 
 #endif
