@@ -356,6 +356,7 @@ struct task_struct {
 	struct list_head ptrace_entry;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[1];
+	__u64 self_exec_id;
 	__u64 utime;
 	__u64 stime;
 	__u64 start_boottime;

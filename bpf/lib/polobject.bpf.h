@@ -31,8 +31,8 @@
 #define S_SETID      06000
 #define MNT_ANON_INO 0xeffffff7 /* since 6.18 */
 
-/* A rename or a link has two. */
-enum object_which { OBJECT_FIRST, OBJECT_OTHER, OBJECTS };
+/* A rename or a link has two; an executable is looked at while either is in use. */
+enum object_which { OBJECT_FIRST, OBJECT_OTHER, OBJECT_EXE, OBJECTS };
 
 /* Read back at each step, as struct pst_path is. */
 struct object {

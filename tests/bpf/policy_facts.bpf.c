@@ -4,6 +4,7 @@
  * WHAT), and finds the answer in this object's memory.
  */
 #include "bpf/lib/polobject.bpf.h"
+#include "bpf/lib/polsubject.bpf.h"
 
 #define SYS_IOCTL 16
 
@@ -12,13 +13,21 @@ enum ask {
 	ASK_DENTRY = 2, /* the same without its mount */
 	ASK_BEGIN = 3,  /* only what it is */
 	ASK_STOLEN = 4, /* as if another task had come in between */
+	ASK_SUBJECT = 5,
+	ASK_SUBJECT_ANEW = 6, /* nothing kept */
+	ASK_NAMESPACES = 7,
+	ASK_KEY = 8,     /* only what is looked at to see that what is kept still holds */
+	ASK_NOTHING = 9, /* what the measurement itself takes */
 };
 
 /* Set between runs. */
 __u32 magic, asked, repeat, starts;
 
 struct pst_object object, started;
-__u32 answers, whole, execs;
+struct pst_subject subject;
+struct pst_subject_ns namespaces;
+__u64 ancestors[PST_LINEAGE_MAX];
+__u32 answers, whole, execs, ancestors_told;
 __u64 took_ns;
 char path[PST_PATH_MAX], started_path[PST_PATH_MAX];
 
@@ -44,7 +53,38 @@ static __always_inline struct file *file_of(__u32 fd)
 	return file;
 }
 
-__noinline int gather(__u32 fd, __u32 what)
+/* Asked by a thread group that is about to be forgotten, or by one that is another program by now. */
+static __always_inline void forget(void)
+{
+	struct subject *e = subject_entry();
+
+	if (e)
+		e->key.start_ns = 0;
+}
+
+__noinline int gather_subject(__u32 what)
+{
+	if (what == ASK_SUBJECT_ANEW)
+		forget();
+	pst_subject(&subject);
+	return 1;
+}
+
+__noinline int gather_key(void)
+{
+	struct subject_key now = {};
+
+	subject_key_now(&now, (void *)bpf_get_current_task());
+	return now.exec_id;
+}
+
+__noinline int gather_namespaces(void)
+{
+	pst_subject_namespaces(&namespaces);
+	return 1;
+}
+
+__noinline int gather_object(__u32 fd, __u32 what)
 {
 	struct file *file = file_of(fd);
 	struct object *w;
@@ -59,6 +99,19 @@ __noinline int gather(__u32 fd, __u32 what)
 	if (what != ASK_BEGIN)
 		pst_object_walk(what == ASK_DENTRY ? OBJECT_OTHER : OBJECT_FIRST, w);
 	return 1;
+}
+
+__noinline int gather(__u32 fd, __u32 what)
+{
+	if (what == ASK_NOTHING)
+		return 0;
+	if (what == ASK_SUBJECT || what == ASK_SUBJECT_ANEW)
+		return gather_subject(what);
+	if (what == ASK_NAMESPACES)
+		return gather_namespaces();
+	if (what == ASK_KEY)
+		return gather_key();
+	return gather_object(fd, what);
 }
 
 static __always_inline void answer(__u32 fd, __u32 what)
@@ -76,6 +129,11 @@ static __always_inline void answer(__u32 fd, __u32 what)
 	gather(fd, what);
 	if (!w)
 		return;
+	if (what >= ASK_SUBJECT) {
+		ancestors_told = pst_subject_ancestors(ancestors);
+		answers++;
+		return;
+	}
 	if (what == ASK_STOLEN)
 		w->owner = 1;
 	whole = pst_object_mine(w);
