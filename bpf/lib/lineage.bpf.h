@@ -62,10 +62,13 @@ static __always_inline void lineage_count(__u32 i)
 		*n += 1;
 }
 
-static __always_inline void lineage_key(struct pst_lineage_key *key, struct task_struct *t)
+/* Of the current thread group. */
+static __always_inline void lineage_key(struct pst_lineage_key *key)
 {
-	key->start_ns = BPF_CORE_READ(t, group_leader, start_boottime);
-	key->pid = BPF_CORE_READ(t, tgid);
+	__u64 id = bpf_get_current_pid_tgid();
+
+	key->start_ns = pst_current_start_ns(id >> 32 == (__u32)id);
+	key->pid = id >> 32;
 }
 
 static __always_inline __u64 lineage_caps(struct task_struct *t)
@@ -149,26 +152,29 @@ static __always_inline void lineage_add(struct pst_lineage *l, __u64 hash)
 	l->flags |= PST_LINEAGE_CUT;
 }
 
-/* The parent of @task is taken into the line; returned, 0: there is none. Kernel threads have no executable.
- */
-__noinline __u64 lineage_climb_step(__u32 slot, __u64 task)
+/* 0: there is none. Functions of numbers, one beside the other, as the stack is short. */
+__noinline __u64 lineage_parent(__u64 task)
+{
+	struct task_struct *t = (void *)task, *parent = BPF_CORE_READ(t, real_parent);
+
+	return parent && BPF_CORE_READ(parent, pid) ? (__u64)parent : 0;
+}
+
+/* An ancestor of that executable. Kernel threads have none. */
+__noinline int lineage_take(__u32 slot, __u64 task, __u64 hash, __u32 nearest)
 {
 	struct lineage_buf *b = bpf_map_lookup_elem(&lineage_bufs, &slot);
-	struct task_struct *t = (void *)task, *parent = BPF_CORE_READ(t, real_parent);
-	__u64 hash;
+	struct task_struct *t = (void *)task;
 
-	if (!b || !parent || !BPF_CORE_READ(parent, pid))
+	if (!b || !BPF_CORE_READ(t, mm))
 		return 0;
-	if (!BPF_CORE_READ(parent, mm))
-		return (__u64)parent;
-	hash = lineage_exe((__u64)parent);
 	if (hash)
 		lineage_add(&b->l, hash);
 	else
 		b->l.flags |= PST_LINEAGE_UNNAMED;
-	if (task == bpf_get_current_task())
+	if (nearest)
 		b->l.parent_hash = hash;
-	return (__u64)parent;
+	return 0;
 }
 
 /* Of the current task, from the ancestors that it has now. False: another task has used the buffer. */
@@ -184,9 +190,10 @@ __noinline int lineage_climb(__u32 slot)
 	b->l.flags = PST_LINEAGE_CLIMBED;
 	lineage_begin(&b->l, (void *)task);
 	for (int i = 0; i < LINEAGE_CLIMB; i++) {
-		task = lineage_climb_step(slot, task);
+		task = lineage_parent(task);
 		if (!task)
 			return b->owner == bpf_get_current_pid_tgid();
+		lineage_take(slot, task, lineage_exe(task), !i);
 	}
 	b->l.flags |= PST_LINEAGE_CUT;
 	return b->owner == bpf_get_current_pid_tgid();
@@ -209,15 +216,15 @@ static __always_inline struct pst_lineage *lineage_late(struct pst_lineage_key *
 	return bpf_map_lookup_elem(&lineages, key);
 }
 
-/* The current task has a child that does not run yet. */
+/* The current task has a child that does not run yet. @child: that the verifier knows. */
 static __always_inline void lineage_fork(struct task_struct *child)
 {
 	struct pst_lineage_key key = {};
 	struct pst_lineage *p, l;
 
-	if (!BPF_CORE_READ(child, mm))
+	if (!child->mm)
 		return; /* of the kernel */
-	lineage_key(&key, (void *)bpf_get_current_task());
+	lineage_key(&key);
 	p = bpf_map_lookup_elem(&lineages, &key);
 	if (!p)
 		p = lineage_late(&key);
@@ -226,7 +233,8 @@ static __always_inline void lineage_fork(struct task_struct *child)
 	l = *p;
 	l.parent_hash = l.exe_hash;
 	lineage_push(&l, l.exe_hash);
-	lineage_key(&key, child);
+	key.start_ns = child->start_boottime;
+	key.pid = child->tgid;
 	if (bpf_map_update_elem(&lineages, &key, &l, BPF_ANY))
 		lineage_count(LINEAGE_FULL);
 }
@@ -238,7 +246,7 @@ static __always_inline void lineage_exec(void)
 	struct pst_lineage_key key = {};
 	struct pst_lineage *l;
 
-	lineage_key(&key, t);
+	lineage_key(&key);
 	l = bpf_map_lookup_elem(&lineages, &key);
 	if (l) {
 		lineage_push(l, l->exe_hash);
@@ -258,9 +266,9 @@ static __always_inline void lineage_exit(struct task_struct *t)
 {
 	struct pst_lineage_key key = {};
 
-	if (BPF_CORE_READ(t, signal, live.counter))
+	if (t->signal->live.counter)
 		return;
-	lineage_key(&key, t);
+	lineage_key(&key);
 	bpf_map_delete_elem(&lineages, &key);
 }
 

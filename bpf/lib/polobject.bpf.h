@@ -18,6 +18,7 @@
 #include "bpf/lib/proc.bpf.h"
 #include "proto/abi/facts.h"
 
+#define OBJECT_RAW        512
 #define OBJECT_STEPS      (2 * PST_PATH_DEPTH + 32) /* names, mounts, and directories that no path shows */
 #define BTRFS_SUPER_MAGIC 0x9123683e
 
@@ -34,6 +35,13 @@
 /* A rename or a link has two; an executable is looked at while either is in use. */
 enum object_which { OBJECT_FIRST, OBJECT_OTHER, OBJECT_EXE, OBJECTS };
 
+/* What is read of a dentry. */
+struct object_dentry {
+	__u64 hashed; /* 0: its name has been taken away */
+	struct pst_dentry d;
+	__u64 inode;
+};
+
 /* Read back at each step, as struct pst_path is. */
 struct object {
 	struct pst_path path; /* first: the buffer that classes are looked up in */
@@ -44,6 +52,9 @@ struct object {
 	volatile __u32 up;     /* came from what is in this directory, and not from a mount on it */
 	volatile __u32 beyond; /* the root of the mount */
 	volatile __u32 lacks;  /* enum pst_object_known: what turned out not to be told */
+	volatile __u32 pad;
+	struct object_dentry d; /* where the walk is: the stack is short */
+	__u8 raw[OBJECT_RAW];   /* the head of one of the kernel's structs, read at once */
 };
 
 struct {
@@ -55,31 +66,63 @@ struct {
 
 /* ---- what it is ---- */
 
-/* 0: inode numbers of this file system are not unique (subvolumes of btrfs have their own). */
-static __always_inline __u32 object_dev(struct inode *inode)
-{
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+/* A read by helper costs some 10 ns, of a word or of a struct. So structs are read at once, as far as is
+ * needed. */
+#define OBJECT_END(type, member)                                                                             \
+	((__u32)bpf_core_field_offset(struct type, member) +                                                 \
+		(__u32)bpf_core_field_size(((struct type *)0)->member))
+#define OBJECT_READ(w, from, bytes)                                                                          \
+	bpf_probe_read_kernel((w)->raw, (bytes) < OBJECT_RAW ? (bytes) : OBJECT_RAW, from)
+#define OBJECT_AT(w, type, member, as) (*(as *)((w)->raw + bpf_core_field_offset(struct type, member)))
 
-	if (BPF_CORE_READ(sb, s_magic) == BTRFS_SUPER_MAGIC)
-		return 0;
-	return BPF_CORE_READ(sb, s_dev);
+static __always_inline __u32 object_max(__u32 a, __u32 b)
+{
+	return a > b ? a : b;
 }
 
-static __always_inline void object_inode(struct pst_object *o, struct dentry *dentry, struct inode *inode)
+/* 0: inode numbers of this file system are not unique (subvolumes of btrfs have their own). */
+static __always_inline __u32 object_dev(struct object *w, struct super_block *sb, __u64 *ret_magic)
 {
-	__u32 told = pst_dentry_flags(dentry, inode), mode = BPF_CORE_READ(inode, i_mode), flags = 0;
+	*ret_magic = 0;
+	if (OBJECT_READ(w, sb, object_max(OBJECT_END(super_block, s_dev), OBJECT_END(super_block, s_magic))))
+		return 0;
+	*ret_magic = OBJECT_AT(w, super_block, s_magic, __u64);
+	return *ret_magic == BTRFS_SUPER_MAGIC ? 0 : OBJECT_AT(w, super_block, s_dev, __u32);
+}
 
-	flags |= told & PST_EXEC_MEMFD ? 1 << PST_FILE_MEMFD : 0;
-	flags |= told & PST_EXEC_UNLINKED ? 1 << PST_FILE_UNLINKED : 0;
-	flags |= told & PST_EXEC_UPPER ? 1 << PST_FILE_UPPER : 0;
+static __always_inline __u32 object_flags(struct inode *inode, __u32 mode, __u32 links, __u64 magic)
+{
+	__u32 flags = links ? 0 : 1 << PST_FILE_UNLINKED;
+
+	if (magic == OVERLAYFS_SUPER_MAGIC && pst_ovl_upper(inode))
+		flags |= 1 << PST_FILE_UPPER;
 	if ((mode & S_IFMT) == S_IFREG && mode & S_SETID)
 		flags |= 1 << PST_FILE_SETID;
-	o->flags = flags;
+	return flags;
+}
+
+static __always_inline void object_inode(struct object *w, struct dentry *dentry, struct inode *inode)
+{
+	__u32 bytes = object_max(OBJECT_END(inode, i_mode), OBJECT_END(inode, i_sb)), mode, links;
+	struct pst_object *o = &w->facts;
+	struct super_block *sb;
+	__u64 magic, ino;
+
+	bytes = object_max(bytes, object_max(OBJECT_END(inode, i_ino), OBJECT_END(inode, i_nlink)));
+	if (OBJECT_READ(w, inode, bytes))
+		return;
+	mode = OBJECT_AT(w, inode, i_mode, __u16);
+	links = OBJECT_AT(w, inode, i_nlink, __u32);
+	ino = OBJECT_AT(w, inode, i_ino, __u64);
+	sb = OBJECT_AT(w, inode, i_sb, struct super_block *);
+	o->id.dev = object_dev(w, sb, &magic);
+	o->flags = object_flags(inode, mode, links, magic);
+	if (!links && pst_is_memfd(dentry))
+		o->flags |= 1 << PST_FILE_MEMFD;
 	o->known |= PST_OBJECT_FLAGS;
-	o->id.dev = object_dev(inode);
 	if (!o->id.dev)
 		return;
-	o->id.ino = BPF_CORE_READ(inode, i_ino);
+	o->id.ino = ino;
 	o->known |= PST_OBJECT_ID;
 }
 
@@ -116,40 +159,85 @@ static __always_inline void object_begin(struct object *w)
 	w->lacks = 0;
 }
 
-/* @mnt NULL: not told. @inode NULL: there is no file yet. NULL only to please the verifier. */
-static __always_inline struct object *pst_object_path(
-	__u32 which, struct vfsmount *mnt, struct dentry *dentry, struct inode *inode)
+/* Neighbours in all known kernels, and then read at once. */
+static __always_inline long object_dentry_read(struct object_dentry *d, const struct dentry *dentry)
 {
-	struct object *w = bpf_map_lookup_elem(&objects, &which);
-	struct pst_object *o;
+	__u32 hashed = bpf_core_field_offset(struct dentry, d_hash.pprev);
+	long err;
 
-	if (!w)
-		return NULL;
+	if (bpf_core_field_offset(struct dentry, d_parent) == hashed + 8 &&
+		bpf_core_field_offset(struct dentry, d_name) == hashed + 16 &&
+		bpf_core_field_offset(struct dentry, d_inode) == hashed + 32)
+		return bpf_probe_read_kernel(d, sizeof(*d), &dentry->d_hash.pprev);
+	err = bpf_probe_read_kernel(&d->hashed, sizeof(d->hashed), &dentry->d_hash.pprev);
+	err = err ? err : pst_dentry_read(&d->d, dentry);
+	return err ? err : bpf_probe_read_kernel(&d->inode, sizeof(d->inode), &dentry->d_inode);
+}
+
+static __always_inline void object_name(struct object *w, struct dentry *dentry)
+{
+	struct pst_object *o = &w->facts;
+	struct dentry *parent;
+
+	if (object_dentry_read(&w->d, dentry))
+		return;
+	parent = (void *)w->d.d.parent;
+	o->name = (__u64)w->d.d.len << 32 | w->d.d.hash;
+	o->parent_ino = BPF_CORE_READ(parent, d_inode, i_ino);
+	if (!w->d.hashed && parent != dentry)
+		o->odd |= PST_ODD_REMOVED;
+}
+
+/* @mnt NULL: not told. @inode NULL: there is no file yet. A frame of its own, which is gone when the walk
+ * begins. */
+static __noinline int object_path(
+	struct object *w, struct vfsmount *mnt, struct dentry *dentry, struct inode *inode)
+{
+	struct pst_object *o = &w->facts;
+
 	object_begin(w);
-	o = &w->facts;
 	w->path.dentry = (__u64)dentry;
-	o->name = BPF_CORE_READ(dentry, d_name.hash_len);
-	o->parent_ino = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+	object_name(w, dentry);
 	if (inode)
-		object_inode(o, dentry, inode);
+		object_inode(w, dentry, inode);
 	if (!mnt) {
 		o->odd |= PST_ODD_MOUNTLESS;
-		return w;
+		return 0;
 	}
 	w->path.mnt_root = (__u64)BPF_CORE_READ(mnt, mnt_root);
 	w->path.mount = (__u64)mnt - bpf_core_field_offset(struct mount, mnt);
 	o->mount = w->path.mount;
+	return 0;
+}
+
+/* NULL only to please the verifier. */
+static __always_inline struct object *pst_object_path(
+	__u32 which, struct vfsmount *mnt, struct dentry *dentry, struct inode *inode)
+{
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+
+	if (w)
+		object_path(w, mnt, dentry, inode);
 	return w;
 }
 
 static __always_inline struct object *pst_object_file(__u32 which, struct file *file, __u32 asked)
 {
-	__u32 mode = BPF_CORE_READ(file, f_mode), flags = BPF_CORE_READ(file, f_flags);
-	struct object *w = pst_object_path(which, BPF_CORE_READ(file, f_path.mnt),
-		BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_inode));
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+	struct inode *inode;
+	__u32 mode, flags;
 
 	if (!w)
 		return NULL;
+	OBJECT_READ(w, file, bpf_core_type_size(struct file));
+	mode = OBJECT_AT(w, file, f_mode, __u32);
+	flags = OBJECT_AT(w, file, f_flags, __u32);
+	mnt = OBJECT_AT(w, file, f_path.mnt, struct vfsmount *);
+	dentry = OBJECT_AT(w, file, f_path.dentry, struct dentry *);
+	inode = OBJECT_AT(w, file, f_inode, struct inode *);
+	object_path(w, mnt, dentry, inode);
 	w->facts.access = object_access(mode, flags, asked);
 	w->facts.known |= PST_OBJECT_ACCESS;
 	return w;
@@ -157,32 +245,14 @@ static __always_inline struct object *pst_object_file(__u32 which, struct file *
 
 /* ---- where it is ---- */
 
-struct object_dentry {
-	struct pst_dentry d;
-	__u64 inode;
-};
-
-/* Neighbours in all known kernels, and then read at once. */
-static __always_inline long object_dentry_read(struct object_dentry *d, const struct dentry *dentry)
-{
-	__u32 parent = bpf_core_field_offset(struct dentry, d_parent);
-	long err;
-
-	if (bpf_core_field_offset(struct dentry, d_name) == parent + 8 &&
-		bpf_core_field_offset(struct dentry, d_inode) == parent + 24)
-		return bpf_probe_read_kernel(d, sizeof(*d), &dentry->d_parent);
-	err = pst_dentry_read(&d->d, dentry);
-	return err ? err : bpf_probe_read_kernel(&d->inode, sizeof(d->inode), &dentry->d_inode);
-}
-
 /* A directory above. */
 static __always_inline void object_above(struct object *w, struct inode *inode)
 {
 	__u32 n = w->facts.n_above;
-	__u64 at = n;
+	__u64 at = n, magic;
 
 	if (!w->dev)
-		w->dev = object_dev(inode);
+		w->dev = object_dev(w, BPF_CORE_READ(inode, i_sb), &magic);
 	if (!w->dev || n >= PST_ABOVE_MAX) {
 		w->lacks |= PST_OBJECT_ABOVE;
 		return;
@@ -220,30 +290,29 @@ static __always_inline bool object_cut(struct object *w)
 static __always_inline bool object_step(struct object *w)
 {
 	__u64 at = w->path.dentry;
-	struct object_dentry d;
 	bool top;
 
-	if (object_dentry_read(&d, (const void *)at))
+	if (object_dentry_read(&w->d, (const void *)at))
 		return object_cut(w);
 	if (w->up)
-		object_above(w, (void *)d.inode);
-	top = d.d.parent == at;
+		object_above(w, (void *)w->d.inode);
+	top = w->d.d.parent == at;
 	if (at == w->path.mnt_root)
 		w->beyond = 1;
 	if (top && (w->beyond || !w->path.mount))
 		return object_cross(w);
 	if (top) {
 		w->facts.odd |= PST_ODD_NOWHERE;
-		pst_path_pseudo(&w->path, &d.d);
+		pst_path_pseudo(&w->path, &w->d.d);
 		return false;
 	}
 	if (!w->beyond) {
-		if (w->path.names >= PST_PATH_DEPTH || !pst_path_push(&w->path, &d.d))
+		if (w->path.names >= PST_PATH_DEPTH || !pst_path_push(&w->path, &w->d.d))
 			return object_cut(w);
 		w->path.names++;
 	}
 	w->up = 1;
-	w->path.dentry = d.d.parent;
+	w->path.dentry = w->d.d.parent;
 	return true;
 }
 
@@ -284,18 +353,11 @@ static __always_inline void object_namespace(struct object *w)
 		w->facts.odd |= PST_ODD_FOREIGN;
 }
 
-static __always_inline bool object_removed(struct dentry *dentry)
-{
-	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
-}
-
 /* Path and directories above. */
 static __always_inline void pst_object_walk(__u32 which, struct object *w)
 {
 	struct pst_object *o = &w->facts;
 
-	if (object_removed((void *)w->path.dentry))
-		o->odd |= PST_ODD_REMOVED;
 	pst_object_climb(which);
 	if (o->mount)
 		object_namespace(w);

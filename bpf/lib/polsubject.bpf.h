@@ -10,7 +10,7 @@
 #ifndef PST_POLSUBJECT_BPF_H
 #define PST_POLSUBJECT_BPF_H
 
-#include "bpf/lib/cred.bpf.h"
+#include "bpf/lib/core_fixes.bpf.h"
 #include "bpf/lib/lineage.bpf.h"
 
 #define SUBJECTS 4096
@@ -25,7 +25,7 @@ struct subject_key {
 
 struct subject {
 	struct subject_key key;
-	__u64 sum;       /* of key and the line's head */
+	__u64 sum;       /* of key and the line but for the ancestors */
 	__u64 sum_elder; /* of key and ancestors */
 	struct pst_lineage line;
 };
@@ -37,8 +37,7 @@ struct {
 	__type(value, struct subject);
 } subjects SEC(".maps");
 
-#define SUBJECT_HEAD_WORDS (__builtin_offsetof(struct pst_lineage, ancestors) / 8)
-#define SUBJECT_KEY_WORDS  (sizeof(struct subject_key) / 8)
+#define SUBJECT_KEY_WORDS (sizeof(struct subject_key) / 8)
 
 /* Words that count differently in each place. */
 static __always_inline __u64 subject_sum(__u64 sum, const __u64 *words, __u32 n)
@@ -56,14 +55,23 @@ static __always_inline __u64 subject_key_sum(const struct subject_key *key)
 	return (sum ^ sum >> 29) * 0xbf58476d1ce4e5b9ULL;
 }
 
-static __always_inline void subject_key_now(struct subject_key *key, struct task_struct *t)
+static __always_inline void subject_key_now(struct subject_key *key)
 {
+	struct task_struct *t = (void *)bpf_get_current_task();
 	__u64 id = bpf_get_current_pid_tgid();
+	struct mm_struct *mm;
 
 	key->start_ns = pst_current_start_ns(id >> 32 == (__u32)id);
+	key->pid = id >> 32;
+	if (pst_has_task_btf()) {
+		key->exec_id = pst_current_btf()->self_exec_id;
+		mm = pst_current_btf()->mm;
+		/* by helper, as it has to be a number to the verifier */
+		bpf_core_read(&key->exe_file, sizeof(key->exe_file), &mm->exe_file);
+		return;
+	}
 	key->exec_id = BPF_CORE_READ(t, self_exec_id);
 	key->exe_file = (__u64)BPF_CORE_READ(t, mm, exe_file);
-	key->pid = id >> 32;
 }
 
 static __always_inline struct subject *subject_entry(void)
@@ -81,9 +89,16 @@ static __always_inline void subject_under_way(struct pst_lineage *l, struct task
 	l->flags &= ~(__u64)PST_LINEAGE_CAPS;
 }
 
-static __always_inline __u64 subject_head_sum(const struct subject_key *now, const struct pst_lineage *l)
+/* Of all of a line but the ancestors. The words are given one by one: there is little room for a copy on the
+ * stack. */
+static __always_inline __u64 subject_head_sum(
+	const struct subject_key *now, const struct pst_subject *s, __u64 caps, __u64 flags)
 {
-	return subject_sum(subject_key_sum(now), (const __u64 *)l, SUBJECT_HEAD_WORDS);
+	__u64 sum = subject_key_sum(now);
+
+	sum += s->exe.ino * 0x94d049bb133111ebULL + s->exe.dev * 0xd6e8feb86659fd93ULL;
+	sum += s->exe_hash * 0xa0761d6478bd642fULL + s->parent_hash * 0xe7037ed1a0b428dbULL;
+	return sum + caps * 0x8ebc6af09c88c6e3ULL + flags * 0x589965cc75374cc3ULL;
 }
 
 static __always_inline __u64 subject_elder_sum(const struct subject_key *now, const __u64 *ancestors)
@@ -92,12 +107,12 @@ static __always_inline __u64 subject_elder_sum(const struct subject_key *now, co
 }
 
 /* The line of the current task, made anew in this CPU's buffer. False: another task has used the buffer. */
-static __always_inline bool subject_line(struct lineage_buf *b, struct task_struct *t)
+static __always_inline bool subject_line(struct lineage_buf *b)
 {
 	struct pst_lineage_key key = {};
 	struct pst_lineage *l;
 
-	lineage_key(&key, t);
+	lineage_key(&key);
 	l = bpf_map_lookup_elem(&lineages, &key);
 	if (!l)
 		return lineage_climb(LINEAGE_ASKED);
@@ -106,7 +121,7 @@ static __always_inline bool subject_line(struct lineage_buf *b, struct task_stru
 	return true;
 }
 
-/* As subject_line(), and kept. */
+/* As subject_line(), and kept; the sum over its head is the caller's to make. */
 __noinline int subject_make(void)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
@@ -115,21 +130,18 @@ __noinline int subject_make(void)
 	__u32 slot = LINEAGE_ASKED;
 	struct lineage_buf *b = bpf_map_lookup_elem(&lineage_bufs, &slot);
 
-	if (!b || !e || !subject_line(b, t))
+	if (!b || !e || !subject_line(b))
 		return 0;
-	subject_key_now(&now, t);
+	subject_key_now(&now);
+	e->key.start_ns = 0;
 	if (b->l.exec_id != now.exec_id) {
 		subject_under_way(&b->l, t);
 		return b->owner == bpf_get_current_pid_tgid();
 	}
-	e->key = now;
 	e->line = b->l;
-	e->sum = subject_head_sum(&now, &b->l);
 	e->sum_elder = subject_elder_sum(&now, b->l.ancestors);
-	if (b->owner == bpf_get_current_pid_tgid())
-		return 1;
-	e->key.start_ns = 0;
-	return 0;
+	e->key = now;
+	return b->owner == bpf_get_current_pid_tgid();
 }
 
 static __always_inline bool subject_key_same(const struct subject_key *a, const struct subject_key *b)
@@ -138,41 +150,86 @@ static __always_inline bool subject_key_same(const struct subject_key *a, const 
 	       a->pid == b->pid;
 }
 
-/* Head of the line that is kept. False: none, or a mixture. */
-static __always_inline bool subject_kept(struct pst_lineage *head, const struct subject_key *now)
+/* What a line tells. @from: in memory that others may write to. */
+static __always_inline void subject_copy(
+	struct pst_subject *s, const struct pst_lineage *from, __u64 *ret_caps, __u64 *ret_flags)
+{
+	s->exe.ino = from->exe.ino;
+	s->exe.dev = from->exe.dev;
+	s->exe_hash = from->exe_hash;
+	s->parent_hash = from->parent_hash;
+	*ret_caps = from->caps;
+	*ret_flags = from->flags;
+	barrier();
+}
+
+static __always_inline void subject_known(struct pst_subject *s, __u64 caps, __u64 flags)
+{
+	s->known = (s->exe_hash ? PST_SUBJECT_EXE : 0) | (s->exe.dev ? PST_SUBJECT_EXE_ID : 0) |
+		   (s->parent_hash ? PST_SUBJECT_PARENT : 0);
+	if (!(flags & (PST_LINEAGE_CLIMBED | PST_LINEAGE_CUT | PST_LINEAGE_UNNAMED)))
+		s->known |= PST_SUBJECT_ANCESTORS;
+	if (!(flags & PST_LINEAGE_CAPS))
+		return;
+	s->gained = s->holds & ~caps;
+	s->known |= PST_SUBJECT_GAINED | PST_SUBJECT_REMEMBERED;
+}
+
+static __always_inline bool subject_kept(struct pst_subject *s, const struct subject_key *now)
 {
 	struct subject *e = subject_entry();
+	__u64 caps, flags;
 
 	if (!e || !subject_key_same(&e->key, now))
 		return false;
-	__builtin_memcpy(head, &e->line, SUBJECT_HEAD_WORDS * 8);
-	return subject_head_sum(now, head) == *(volatile __u64 *)&e->sum;
+	subject_copy(s, &e->line, &caps, &flags);
+	if (subject_head_sum(now, s, caps, flags) != *(volatile __u64 *)&e->sum)
+		return false;
+	subject_known(s, caps, flags);
+	return true;
 }
 
-static __always_inline bool subject_made(struct pst_lineage *head)
+static __always_inline void subject_anew(struct pst_subject *s, const struct subject_key *now)
 {
 	__u32 slot = LINEAGE_ASKED;
 	struct lineage_buf *b = bpf_map_lookup_elem(&lineage_bufs, &slot);
+	struct subject *e = subject_entry();
+	__u64 caps = 0, flags = 0;
+	int made = subject_make();
 
-	if (!subject_make() || !b)
-		return false;
-	__builtin_memcpy(head, &b->l, SUBJECT_HEAD_WORDS * 8);
-	return b->owner == bpf_get_current_pid_tgid();
+	if (!b || !e)
+		return;
+	subject_copy(s, &b->l, &caps, &flags);
+	if (!made || b->owner != bpf_get_current_pid_tgid()) {
+		__builtin_memset(&s->exe, 0, sizeof(s->exe));
+		s->exe_hash = 0;
+		s->parent_hash = 0;
+		return;
+	}
+	e->sum = subject_head_sum(now, s, caps, flags);
+	subject_known(s, caps, flags);
 }
 
-static __always_inline void subject_from_line(struct pst_subject *s, const struct pst_lineage *head)
+/* Effective ids and capabilities are near one another in all known kernels, and then read at once. */
+static __noinline int subject_cred(struct pst_subject *s, const struct cred *c)
 {
-	s->exe = head->exe;
-	s->exe_hash = head->exe_hash;
-	s->parent_hash = head->parent_hash;
-	s->known = (head->exe_hash ? PST_SUBJECT_EXE : 0) | (head->exe.dev ? PST_SUBJECT_EXE_ID : 0) |
-		   (head->parent_hash ? PST_SUBJECT_PARENT : 0);
-	if (!(head->flags & (PST_LINEAGE_CLIMBED | PST_LINEAGE_CUT | PST_LINEAGE_UNNAMED)))
-		s->known |= PST_SUBJECT_ANCESTORS;
-	if (!(head->flags & PST_LINEAGE_CAPS))
-		return;
-	s->gained = s->holds & ~head->caps;
-	s->known |= PST_SUBJECT_GAINED | PST_SUBJECT_REMEMBERED;
+	__u32 uid = bpf_core_field_offset(struct cred, euid);
+	__u32 gid = bpf_core_field_offset(struct cred, egid) - uid;
+	__u32 caps = bpf_core_field_offset(struct cred, cap_effective) - uid;
+	__u32 raw[12] = {};
+	char *p = (char *)raw;
+
+	if (gid == 4 && caps <= sizeof(raw) - 8) {
+		bpf_probe_read_kernel(raw, caps + 8, &c->euid);
+		s->uid = raw[0];
+		s->gid = raw[1];
+		s->holds = *(__u32 *)(p + caps) | (__u64) * (__u32 *)(p + caps + 4) << 32;
+		return 0;
+	}
+	s->uid = BPF_CORE_READ(c, euid.val);
+	s->gid = BPF_CORE_READ(c, egid.val);
+	s->holds = pst_caps(&c->cap_effective);
+	return 0;
 }
 
 /* Fills every byte. What the task is, and not in whose name it acts at the moment (an overlay acts in its
@@ -180,28 +237,21 @@ static __always_inline void subject_from_line(struct pst_subject *s, const struc
 static __always_inline void pst_subject(struct pst_subject *s)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
-	const struct cred *real = BPF_CORE_READ(t, real_cred);
-	struct pst_lineage head = {};
 	struct subject_key now = {};
-	struct pst_cred cred;
 
 	__builtin_memset(s, 0, sizeof(*s));
-	pst_cred_read(&cred, real);
-	subject_key_now(&now, t);
+	subject_cred(s, BPF_CORE_READ(t, real_cred));
+	subject_key_now(&now);
 	s->start_ns = now.start_ns;
 	s->pid = now.pid;
 	s->cgroup_id = bpf_get_current_cgroup_id();
-	s->uid = cred.euid;
-	s->gid = cred.egid;
-	s->holds = cred.cap_effective;
-	if (subject_kept(&head, &now) || subject_made(&head))
-		subject_from_line(s, &head);
+	if (!subject_kept(s, &now))
+		subject_anew(s, &now);
 }
 
 /* Of the current task, as pst_subject() has told. False: not to be had now. */
 static __always_inline bool pst_subject_ancestors(__u64 ancestors[PST_LINEAGE_MAX])
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
 	struct subject *e = subject_entry();
 	struct subject_key now = {};
 	__u32 slot = LINEAGE_ASKED;
@@ -209,7 +259,7 @@ static __always_inline bool pst_subject_ancestors(__u64 ancestors[PST_LINEAGE_MA
 
 	if (!e || !b)
 		return false;
-	subject_key_now(&now, t);
+	subject_key_now(&now);
 	if (subject_key_same(&e->key, &now)) {
 		__builtin_memcpy(ancestors, e->line.ancestors, 8 * PST_LINEAGE_MAX);
 		if (subject_elder_sum(&now, ancestors) == *(volatile __u64 *)&e->sum_elder)

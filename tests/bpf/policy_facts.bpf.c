@@ -18,6 +18,7 @@ enum ask {
 	ASK_NAMESPACES = 7,
 	ASK_KEY = 8,     /* only what is looked at to see that what is kept still holds */
 	ASK_NOTHING = 9, /* what the measurement itself takes */
+	ASK_FD = 10,     /* the same of objects */
 };
 
 /* Set between runs. */
@@ -74,7 +75,7 @@ __noinline int gather_key(void)
 {
 	struct subject_key now = {};
 
-	subject_key_now(&now, (void *)bpf_get_current_task());
+	subject_key_now(&now);
 	return now.exec_id;
 }
 
@@ -89,6 +90,8 @@ __noinline int gather_object(__u32 fd, __u32 what)
 	struct file *file = file_of(fd);
 	struct object *w;
 
+	if (what == ASK_FD)
+		return file != NULL;
 	if (what == ASK_DENTRY)
 		w = pst_object_path(
 			OBJECT_OTHER, NULL, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_inode));
