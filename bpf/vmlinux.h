@@ -202,7 +202,12 @@ struct inode {
 	unsigned int i_nlink;
 };
 
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
 struct dentry {
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
@@ -216,6 +221,7 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
 };
 
 struct path {
@@ -225,6 +231,7 @@ struct path {
 
 struct file {
 	unsigned int f_mode;
+	unsigned int f_flags;
 	struct inode *f_inode;
 	struct path f_path;
 };
@@ -349,6 +356,7 @@ struct task_struct {
 	struct list_head ptrace_entry;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[1];
+	__u64 self_exec_id;
 	__u64 utime;
 	__u64 stime;
 	__u64 start_boottime;

@@ -65,12 +65,23 @@ static __always_inline __u32 pst_tty(struct task_struct *t)
 	       BPF_CORE_READ(tty, index);
 }
 
+/* A memfd's dentry belongs to no tree; no file in a folder can look like that. */
+static __always_inline bool pst_is_memfd(struct dentry *dentry)
+{
+	const unsigned char *name = NULL;
+	struct dentry *parent = NULL;
+	__u64 start = 0;
+
+	bpf_core_read(&parent, sizeof(parent), &dentry->d_parent);
+	bpf_core_read(&name, sizeof(name), &dentry->d_name.name);
+	bpf_probe_read_kernel(&start, MEMFD_NAME_LEN, name);
+	return dentry == parent && start == MEMFD_NAME;
+}
+
 /* enum pst_exec_flags of the file itself. */
 static __always_inline __u32 pst_file_flags(struct file *file, struct inode *inode)
 {
-	struct dentry *dentry = NULL, *parent = NULL;
-	const unsigned char *name = NULL;
-	__u64 start = 0;
+	struct dentry *dentry = NULL;
 	__u32 flags = 0;
 
 	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC && pst_ovl_upper(inode))
@@ -78,12 +89,8 @@ static __always_inline __u32 pst_file_flags(struct file *file, struct inode *ino
 	if (BPF_CORE_READ(inode, i_nlink))
 		return flags;
 	flags |= PST_EXEC_UNLINKED;
-	/* a memfd's dentry belongs to no tree; no file in a folder can look like that */
 	bpf_core_read(&dentry, sizeof(dentry), &file->f_path.dentry);
-	bpf_core_read(&parent, sizeof(parent), &dentry->d_parent);
-	bpf_core_read(&name, sizeof(name), &dentry->d_name.name);
-	bpf_probe_read_kernel(&start, MEMFD_NAME_LEN, name);
-	if (dentry == parent && start == MEMFD_NAME)
+	if (pst_is_memfd(dentry))
 		flags |= PST_EXEC_MEMFD;
 	return flags;
 }

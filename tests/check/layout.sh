@@ -13,6 +13,7 @@ structs=$(grep -hoE '^struct pst_[a-z_]+ \{' proto/abi/*.h | sed -E 's/struct (.
 	echo '#include "proto/abi/guard.h"'
 	echo '#include "proto/abi/ct.h"'
 	echo '#include "proto/abi/policy.h"'
+	echo '#include "proto/abi/facts.h"'
 	for s in $structs; do echo "struct $s *use_$s;"; done
 } >"$tmp/user.c"
 {
@@ -22,6 +23,7 @@ structs=$(grep -hoE '^struct pst_[a-z_]+ \{' proto/abi/*.h | sed -E 's/struct (.
 	echo '#include "proto/abi/guard.h"'
 	echo '#include "proto/abi/ct.h"'
 	echo '#include "proto/abi/policy.h"'
+	echo '#include "proto/abi/facts.h"'
 	for s in $structs; do echo "struct $s *use_$s;"; done
 } >"$tmp/bpf.c"
 gcc -std=gnu11 -g -I. -c "$tmp/user.c" -o "$tmp/user.o"
