@@ -55,7 +55,8 @@ enum pst_rec_kind {
 	PST_REC_UDP_READ =
 		24, /* struct pst_rec_udp: made by the collector when it reads a slot, for recordings */
 
-	PST_REC_FW_LOG = 25, /* struct pst_rec_fw_log: a packet that a firewall rule with `log` took */
+	PST_REC_FW_LOG = 25,        /* struct pst_rec_fw_log: a packet that a firewall rule with `log` took */
+	PST_REC_SOCKET_CREATE = 27, /* 26 is reserved */
 
 	PST_REC_FLOW_EVICTED = 32, /* struct pst_rec_flow: evicted by the kernel program */
 	PST_REC_FLOW_READ =
@@ -330,6 +331,18 @@ struct pst_rec_drop {
 	__u32 netns;
 	__u8 tcp_flags;
 	__u8 pad[7];
+};
+
+/* A socket of an unusual kind: asked for by whom, and what came of it. */
+struct pst_rec_socket {
+	struct pst_rec h;
+	struct pst_task task;
+	__s32 error;  /* 0 or positive errno */
+	__u32 family; /* as given, whatever it is */
+	__u32 type;   /* SOCK_*, without flags */
+	__u32 protocol;
+	__u32 netns; /* inode of the network namespace */
+	__u32 pad;
 };
 
 #define PST_FW_NAME_BYTES 64

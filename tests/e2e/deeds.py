@@ -6,6 +6,7 @@ import mmap
 import os
 import resource
 import signal
+import socket
 import struct
 import time
 
@@ -125,6 +126,10 @@ def perf(config):
 
 def open_memory(pid):
     return child(lambda: os.open(f"/proc/{pid}/mem", os.O_RDWR))
+
+
+def raw_socket():
+    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
 
 
 def kill(pid, number):
