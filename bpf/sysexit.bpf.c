@@ -24,6 +24,7 @@ const volatile bool cfg_perf = false;
 const volatile bool cfg_exec_memory = false;
 const volatile bool cfg_proc_mem = false;
 const volatile bool cfg_socket = false;
+const volatile bool cfg_bind = false;
 
 /*
  * Credentials of the tasks that are inside a call that may change them, by the address of their task_struct:
@@ -157,6 +158,9 @@ static __always_inline __u32 sysexit_sockcall(struct pt_regs *regs, const struct
 	case 41:
 	case 359:
 		return SOCKCALL_SOCKET;
+	case 49:
+	case 361:
+		return SOCKCALL_BIND;
 	default:
 		return SOCKCALL_ACCEPT;
 	}
@@ -171,6 +175,8 @@ static __always_inline void sysexit_socket(struct pt_regs *regs, struct sysnr nr
 		pst_accept_exit(ret);
 	if (cfg_socket && which == SOCKCALL_SOCKET)
 		sockcall_socket(args[0], args[1], args[2], ret);
+	if (cfg_bind && which == SOCKCALL_BIND) /* a pointer of 64 bits is in no word of theirs */
+		sockcall_bind(args[0], nr.compat ? args[1] : CALL_ARG1(&c), args[2], ret);
 }
 
 SEC("tp_btf/sys_exit")
@@ -182,7 +188,7 @@ int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 		return 0;
 	if (nr.kind >= SYSNR_NS)
 		sysexit_call(regs, nr, ret);
-	if ((cfg_accept || cfg_socket) && nr.kind == SYSNR_SOCKET)
+	if ((cfg_accept || cfg_socket || cfg_bind) && nr.kind == SYSNR_SOCKET)
 		sysexit_socket(regs, nr, ret);
 	if (cfg_exec_failed && nr.kind <= SYSNR_EXECVEAT && ret < 0)
 		sysexit_exec_failed(regs, nr, ret);

@@ -184,6 +184,7 @@ static const struct {
 	{PST_REC_TCP_RESET, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_DROP, PST_TOPIC_NET, sizeof(struct pst_rec_drop)},
 	{PST_REC_FW_LOG, PST_TOPIC_NET, sizeof(struct pst_rec_fw_log)},
+	{PST_REC_SOCKET_BIND, PST_TOPIC_NET, sizeof(struct pst_rec_bind)},
 	{PST_REC_SOCKET_CREATE, PST_TOPIC_NET, sizeof(struct pst_rec_socket)},
 	{PST_REC_UDP_EVICTED, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_UDP_READ, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},

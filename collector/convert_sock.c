@@ -152,7 +152,7 @@ int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_
 		return convert_drop(c, (const void *)rec, out);
 	if (rec->kind == PST_REC_FW_LOG)
 		return convert_fw_log(c, (const void *)rec, out);
-	if (rec->kind == PST_REC_SOCKET_CREATE)
+	if (rec->kind == PST_REC_SOCKET_BIND || rec->kind == PST_REC_SOCKET_CREATE)
 		return convert_sockcall_record(rec, out);
 	return -ENOENT; /* slots go through the tables (tables.c) */
 }

@@ -40,6 +40,7 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("proc_mem", SENSOR_PROC_MEM, "memory of others opened for writing in /proc"),
 	SENSOR_FIELD("socket", SENSOR_SOCKET,
 		"sockets of unusual kinds: raw, packet, netlink but of routes, all but IP and Unix"),
+	SENSOR_FIELD("bind", SENSOR_BIND, "addresses that sockets are bound to: IP, Unix, packet, vsock"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -71,6 +72,7 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("perf", SENSOR_PERF),
 	RUNG_FIELD("proc_mem", SENSOR_PROC_MEM),
 	RUNG_FIELD("socket", SENSOR_SOCKET),
+	RUNG_FIELD("bind", SENSOR_BIND),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };

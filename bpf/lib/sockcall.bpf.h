@@ -3,6 +3,8 @@
 #ifndef PST_SOCKCALL_BPF_H
 #define PST_SOCKCALL_BPF_H
 
+#include <bpf/bpf_endian.h>
+
 #include "bpf/lib/call.bpf.h"
 #include "bpf/lib/cgrate.bpf.h"
 #include "bpf/lib/common.bpf.h"
@@ -97,6 +99,132 @@ static __always_inline void sockcall_socket(__u32 family, __u32 type, __u32 prot
 	r->protocol = protocol;
 	r->netns = sockcall_netns();
 	r->pad = 0;
+	SOCKCALL_END(r);
+}
+
+/* ---- bind(2) ---- */
+
+#define AF_PACKET 17
+#define AF_VSOCK  40
+#define SOCK_RAW  3
+
+/* Room for a sockaddr of any family but Unix; by words, the family in the first half of the first. */
+#define SOCKCALL_ADDR_WORDS 8
+#define SOCKCALL_ADDR_BYTES 28 /* of IPv6, the longest that is looked into */
+
+static __always_inline void sockcall_v4(struct pst_rec_bind *r, __be32 addr, __be16 port)
+{
+	__u32 *w = (__u32 *)r->addr;
+
+	w[2] = bpf_htonl(0xffff);
+	w[3] = addr;
+	r->port = bpf_ntohs(port);
+}
+
+/* What an IP socket is bound to, the port that the kernel chose among it. */
+static __always_inline void sockcall_bound_ip(struct pst_rec_bind *r, struct sock *sk)
+{
+	__be16 port = BPF_CORE_READ((struct inet_sock *)sk, inet_sport);
+
+	if (r->family == AF_INET) {
+		sockcall_v4(r, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), port);
+	} else {
+		bpf_core_read(r->addr, sizeof(r->addr), &sk->__sk_common.skc_v6_rcv_saddr);
+		r->port = bpf_ntohs(port);
+	}
+	if (r->type == SOCK_RAW)
+		r->port = 0; /* its protocol is there */
+}
+
+/* @bytes with the family. */
+static __always_inline void sockcall_name(struct pst_rec_bind *r, const char *at, __u32 bytes, bool user)
+{
+	long e;
+
+	bytes = bytes > 2 ? bytes - 2 : 0;
+	if (bytes >= sizeof(r->name))
+		return; /* no address of a Unix socket */
+	bytes &= PST_BIND_NAME_BYTES - 1;
+	e = user ? bpf_probe_read_user(r->name, bytes, at + 2)
+		 : bpf_probe_read_kernel(r->name, bytes, at + 2);
+	if (e)
+		pst_count_unread(PST_CLASS_NET);
+	else
+		r->name_bytes = bytes;
+}
+
+static __always_inline void sockcall_bound_unix(struct pst_rec_bind *r, struct sock *sk)
+{
+	struct unix_address *a;
+
+	if (!bpf_core_field_exists(((struct unix_sock *)0)->addr))
+		return;
+	a = BPF_CORE_READ((struct unix_sock *)sk, addr);
+	if (a)
+		sockcall_name(r, (char *)a + bpf_core_field_offset(struct unix_address, name),
+			BPF_CORE_READ(a, len), false);
+}
+
+static __always_inline void sockcall_asked(struct pst_rec_bind *r, __u64 at, __u32 bytes)
+{
+	__u32 w[SOCKCALL_ADDR_WORDS] = {};
+
+	if (bytes > SOCKCALL_ADDR_BYTES)
+		bytes = SOCKCALL_ADDR_BYTES;
+	if (bpf_probe_read_user(w, bytes & 31, (const void *)at))
+		pst_count_unread(PST_CLASS_NET);
+	if (r->family == AF_INET) {
+		sockcall_v4(r, w[1], w[0] >> 16);
+	} else if (r->family == AF_INET6) {
+		__builtin_memcpy(r->addr, w + 2, sizeof(r->addr));
+		r->port = bpf_ntohs(w[0] >> 16);
+	} else if (r->family == AF_PACKET) {
+		r->protocol = w[0] >> 16;
+		r->ifindex = w[1];
+	} else if (r->family == AF_VSOCK) {
+		r->port = w[1];
+	}
+}
+
+static __always_inline void sockcall_bind_fill(
+	struct pst_rec_bind *r, struct sock *sk, __u64 at, __u32 bytes, long ret)
+{
+	bool ip = r->family == AF_INET || r->family == AF_INET6;
+
+	if (r->family == AF_UNIX && !ret)
+		sockcall_bound_unix(r, sk);
+	else if (r->family == AF_UNIX)
+		sockcall_name(r, (const char *)at, bytes, true);
+	else if (ip && !ret)
+		sockcall_bound_ip(r, sk);
+	else
+		sockcall_asked(r, at, bytes);
+}
+
+/* Netlink sockets are bound at each use, to a number that tells nothing; the others are told. */
+static __always_inline void sockcall_bind(__u32 fd, __u64 at, __u32 bytes, long ret)
+{
+	struct sock *sk = pst_sock_of_fd(fd);
+	struct pst_rec_bind *r;
+	__u16 family;
+
+	if (!sk)
+		return;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family == AF_NETLINK)
+		return;
+	r = SOCKCALL_BEGIN(PST_REC_SOCKET_BIND, pst_rec_bind);
+	if (!r)
+		return;
+	pst_task_current(&r->task);
+	__builtin_memset(r->addr, 0, sizeof(*r) - offsetof(struct pst_rec_bind, addr));
+	r->error = call_error(ret);
+	r->netns = sockcall_netns();
+	r->family = family;
+	r->type = BPF_CORE_READ(sk, sk_type);
+	if (family == AF_INET || family == AF_INET6)
+		r->protocol = BPF_CORE_READ(sk, sk_protocol);
+	sockcall_bind_fill(r, sk, at, bytes, ret);
 	SOCKCALL_END(r);
 }
 

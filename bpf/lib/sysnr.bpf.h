@@ -21,7 +21,7 @@ enum sysnr_kind {
 	SYSNR_EXECVEAT,
 	SYSNR_CRED,
 	SYSNR_NS,     /* changes credentials too: all capabilities in a new user namespace */
-	SYSNR_SOCKET, /* accept, accept4, socket, and socketcall */
+	SYSNR_SOCKET, /* accept, accept4, socket, bind, and socketcall */
 	SYSNR_BPF,
 	SYSNR_PTRACE,
 	SYSNR_VM_WRITE,
@@ -54,6 +54,7 @@ static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[41] = NATIVE(SYSNR_SOCKET), /* socket */
 	[43] = NATIVE(SYSNR_SOCKET), /* accept */
 	[46] = COMPAT(SYSNR_CRED),   /* setgid, 16 bits */
+	[49] = NATIVE(SYSNR_SOCKET), /* bind */
 	[59] = NATIVE(SYSNR_EXECVE),
 	[70] = COMPAT(SYSNR_CRED),      /* setreuid, 16 bits */
 	[71] = COMPAT(SYSNR_CRED),      /* setregid, 16 bits */
@@ -103,6 +104,7 @@ static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[357] = COMPAT(SYSNR_BPF),      /* bpf */
 	[358] = COMPAT(SYSNR_EXECVEAT),
 	[359] = COMPAT(SYSNR_SOCKET),                          /* socket */
+	[361] = COMPAT(SYSNR_SOCKET),                          /* bind */
 	[364] = COMPAT(SYSNR_SOCKET),                          /* accept4 */
 	[380] = COMPAT(SYSNR_MPROTECT),                        /* pkey_mprotect */
 	[437] = NATIVE(SYSNR_OPENANY) | COMPAT(SYSNR_OPENANY), /* openat2 */

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Records of sockets that are made, on both rungs: functions of the kernel, and the one program on sys_exit.
+/* Records of sockets that are made and bound, on both rungs: functions of the kernel, and the one program on
+ * sys_exit.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "bpf/sockcall.skel.h"
 #include "bpf/sysexit.skel.h"
@@ -27,6 +32,8 @@ static struct rung fexit_rung, sysexit_rung, *rung;
 static struct {
 	int family, type, protocol;
 	bool stranger; /* as nobody */
+	struct sockaddr_storage asked, got;
+	socklen_t asked_len, got_len;
 	long ret;
 	int error;
 } * deed;
@@ -214,6 +221,271 @@ static void check_compat(void **state)
 	assert_made(only(PST_REC_SOCKET_CREATE, pid), SOCK_RAW);
 }
 
+/* ---- bind(2) ---- */
+
+static void do_bind(void *arg)
+{
+	int fd = socket(deed->family, deed->type, deed->protocol);
+	long ret;
+
+	(void)arg;
+	deed->got_len = sizeof(deed->got);
+	ret = bind(fd, (void *)&deed->asked, deed->asked_len);
+	deed->error = errno;
+	if (fd < 0 || getsockname(fd, (void *)&deed->got, &deed->got_len))
+		_exit(92);
+	errno = deed->error;
+	done(ret);
+}
+
+static uint32_t assign(int family, int type, int protocol, const void *addr, socklen_t len)
+{
+	deed->stranger = false;
+	deed->family = family;
+	deed->type = type;
+	deed->protocol = protocol;
+	memset(&deed->asked, 0, sizeof(deed->asked));
+	memcpy(&deed->asked, addr, len);
+	deed->asked_len = len;
+	return act(do_bind);
+}
+
+/* What is the same of all. */
+static const struct pst_rec_bind *bound(uint32_t pid)
+{
+	const struct pst_rec_bind *r = only(PST_REC_SOCKET_BIND, pid);
+
+	assert_int_equal(r->h.size, sizeof(*r));
+	assert_int_equal(r->error, deed->error);
+	assert_int_equal(r->family, deed->family);
+	assert_int_equal(r->type, deed->type);
+	assert_int_equal(r->netns, proc_ns(getpid(), "net"));
+	assert_string_equal(r->task.comm, "test_sockcall");
+	return r;
+}
+
+static const struct pst_rec_bind *bound4(int type, uint32_t addr, uint16_t port)
+{
+	const struct sockaddr_in in = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(addr)};
+	const struct pst_rec_bind *r = bound(assign(AF_INET, type, 0, &in, sizeof(in)));
+	const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	uint32_t at;
+
+	memcpy(&at, r->addr + 12, sizeof(at));
+	assert_memory_equal(r->addr, mapped, sizeof(mapped));
+	assert_int_equal(ntohl(at), addr);
+	assert_int_equal(r->name_bytes, 0);
+	return r;
+}
+
+static void check_bind_ip(void **state)
+{
+	const struct sockaddr_in *got4 = (void *)&deed->got;
+	const struct sockaddr_in6 *got6 = (void *)&deed->got;
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	const struct pst_rec_bind *r;
+	int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in mine = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(mine);
+
+	(void)state;
+	r = bound4(SOCK_STREAM, INADDR_LOOPBACK, 0);
+	assert_int_equal(deed->error, 0);
+	assert_int_equal(r->protocol, IPPROTO_TCP);
+	assert_true(r->port != 0);
+	assert_int_equal(r->port, ntohs(got4->sin_port)); /* which the kernel chose */
+	r = bound4(SOCK_DGRAM, INADDR_ANY, 0);
+	assert_int_equal(r->protocol, IPPROTO_UDP);
+	assert_int_equal(r->port, ntohs(got4->sin_port));
+
+	r = bound(assign(AF_INET6, SOCK_DGRAM, 0, &in6, sizeof(in6)));
+	assert_int_equal(deed->error, 0);
+	assert_memory_equal(r->addr, &got6->sin6_addr, 16);
+	assert_int_equal(r->port, ntohs(got6->sin6_port));
+
+	assert_int_equal(bind(taken, (void *)&mine, sizeof(mine)), 0);
+	assert_int_equal(listen(taken, 1), 0);
+	assert_int_equal(getsockname(taken, (void *)&mine, &len), 0);
+	r = bound4(SOCK_STREAM, INADDR_LOOPBACK, ntohs(mine.sin_port));
+	assert_int_equal(r->error, EADDRINUSE);
+	assert_int_equal(r->port, ntohs(mine.sin_port));
+	close(taken);
+	r = bound4(SOCK_DGRAM, 0xcb007107, 53); /* 203.0.113.7 is not ours */
+	assert_int_equal(r->error, EADDRNOTAVAIL);
+	assert_int_equal(r->port, 53);
+	in6.sin6_addr = (struct in6_addr){.s6_addr = {0x20, 1, 0xd, 0xb8, 9}};
+	in6.sin6_port = htons(4000);
+	r = bound(assign(AF_INET6, SOCK_STREAM, 0, &in6, sizeof(in6)));
+	assert_int_equal(r->error, EADDRNOTAVAIL);
+	assert_memory_equal(r->addr, &in6.sin6_addr, 16);
+	assert_int_equal(r->port, 4000);
+	r = bound(assign(AF_INET, SOCK_STREAM, 0, &mine, 4)); /* too short: what lies behind it is not read */
+	assert_int_equal(r->error, EINVAL);
+	assert_int_equal(r->addr[12], 0);
+	r = bound(assign(AF_INET, SOCK_RAW, IPPROTO_ICMP, &mine, sizeof(mine)));
+	assert_int_equal(r->error, 0);
+	assert_int_equal(r->port, 0);
+	assert_int_equal(r->protocol, IPPROTO_ICMP);
+}
+
+static void assert_name(const struct pst_rec_bind *r, const struct sockaddr_un *want, socklen_t len)
+{
+	size_t n = len - offsetof(struct sockaddr_un, sun_path);
+
+	assert_int_equal(r->name_bytes, n);
+	assert_memory_equal(r->name, want->sun_path, n);
+	for (size_t i = n; i < sizeof(r->name); i++)
+		assert_int_equal(r->name[i], 0);
+}
+
+static void check_bind_unix(void **state)
+{
+	const struct sockaddr_un *got = (void *)&deed->got;
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	const struct pst_rec_bind *r;
+	socklen_t full = sizeof(un);
+
+	(void)state;
+	snprintf(un.sun_path, sizeof(un.sun_path), "/tmp/pst-bind-%d", getpid());
+	r = bound(assign(AF_UNIX, SOCK_STREAM, 0, &un, full));
+	assert_int_equal(deed->error, 0);
+	assert_name(r, &un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(un.sun_path) + 1));
+	r = bound(assign(AF_UNIX, SOCK_DGRAM, 0, &un, full)); /* the file is there */
+	assert_int_equal(r->error, EADDRINUSE);
+	assert_name(r, &un, full);
+	unlink(un.sun_path);
+
+	memset(un.sun_path, 0, sizeof(un.sun_path));
+	snprintf(un.sun_path + 1, 40, "pst-%d", getpid());
+	un.sun_path[30] = 'x'; /* with NULs in between */
+	r = bound(assign(AF_UNIX, SOCK_STREAM, 0, &un, 33));
+	assert_int_equal(deed->error, 0);
+	assert_name(r, &un, 33);
+	r = bound(assign(AF_UNIX, SOCK_STREAM, 0, &un, full)); /* the longest there is */
+	assert_int_equal(deed->error, 0);
+	assert_name(r, &un, full);
+
+	r = bound(assign(AF_UNIX, SOCK_STREAM, 0, &un, sizeof(un.sun_family)));
+	assert_int_equal(deed->error, 0);
+	assert_true(deed->got_len > sizeof(un.sun_family)); /* the kernel chooses one */
+	assert_name(r, got, deed->got_len);
+	r = bound(assign(AF_UNIX, SOCK_STREAM, 0, &un, 1));
+	assert_int_equal(r->error, EINVAL);
+	assert_int_equal(r->name_bytes, 0);
+}
+
+static void check_bind_others(void **state)
+{
+	const struct sockaddr_nl nl = {.nl_family = AF_NETLINK};
+	struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP), .sll_ifindex = 1};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	const struct pst_rec_bind *r;
+	uint32_t pid;
+
+	(void)state;
+	pid = assign(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, &nl, sizeof(nl));
+	assert_int_equal(deed->error, 0);
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_SOCKET_BIND, pid), 0);
+	if (fd < 0)
+		skip_because("this kernel has no packet sockets");
+	close(fd);
+	r = bound(assign(AF_PACKET, SOCK_RAW, 0, &ll, sizeof(ll)));
+	assert_int_equal(deed->error, 0);
+	assert_int_equal(r->ifindex, 1);
+	assert_int_equal(r->protocol, htons(ETH_P_ARP));
+	ll.sll_ifindex = 0x7ffffff0;
+	r = bound(assign(AF_PACKET, SOCK_RAW, 0, &ll, sizeof(ll)));
+	assert_int_equal(r->error, ENODEV);
+	assert_int_equal(r->ifindex, 0x7ffffff0);
+}
+
+static void do_bind_none(void *arg)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)arg;
+	if (bind(fd, (void *)&deed->asked, 16) == 0 || bind(4242, (void *)&deed->asked, 16) == 0)
+		_exit(93);
+	_exit(0);
+}
+
+/* Nothing is said of what is no socket, and what points nowhere is said without its address. */
+static void check_bind_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_SOCKET_BIND, act(do_bind_none)), 0);
+}
+
+static void do_bind_nowhere(void *arg)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)arg;
+	done(bind(fd, (void *)8, 16));
+}
+
+static void check_bind_nowhere(void **state)
+{
+	static const uint8_t none[12];
+	const struct pst_rec_bind *r;
+
+	(void)state;
+	deed->family = AF_INET;
+	deed->type = SOCK_STREAM;
+	r = bound(act(do_bind_nowhere));
+	assert_int_equal(r->error, EFAULT);
+	assert_memory_equal(r->addr, none, 10);
+	assert_int_equal(r->port, 0);
+}
+
+static void do_bind32(void *arg)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in *in = low();
+	socklen_t len = sizeof(*in);
+	uint32_t *args = low();
+	long ret;
+
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	args[0] = (uint32_t)fd;
+	args[1] = (uint32_t)(uintptr_t)in;
+	args[2] = len;
+	ret = arg ? call32(102, 2, (long)args, 0) : call32(361, fd, (long)in, len);
+	deed->got_len = sizeof(deed->got);
+	getsockname(fd, (void *)&deed->got, &deed->got_len);
+	done32(ret);
+}
+
+static void do_bindcall(void *arg)
+{
+	(void)arg;
+	do_bind32(deed);
+}
+
+static void check_bind_compat(void **state)
+{
+	void (*const fns[])(void *) = {do_bind32, do_bindcall};
+	const struct sockaddr_in *got = (void *)&deed->got;
+
+	(void)state;
+	deed->family = AF_INET;
+	deed->type = SOCK_DGRAM;
+	for (int i = 0; i < 2; i++) {
+		uint32_t pid = act32(fns[i]);
+		const struct pst_rec_bind *r;
+
+		if (!pid)
+			skip_because("this kernel takes no int 0x80");
+		r = bound(pid);
+		assert_int_equal(r->error, 0);
+		assert_true(r->port != 0);
+		assert_int_equal(r->port, ntohs(got->sin_port));
+		assert_int_equal(r->addr[12], 127);
+	}
+}
+
 /* ---- the bound ---- */
 
 #define MANY 20
@@ -262,14 +534,30 @@ static struct sysexit_bpf *sysexit_attach(void)
 	if (!s)
 		return NULL;
 	s->rodata->cfg_exec_failed = s->rodata->cfg_cred = false;
-	s->rodata->cfg_socket = true;
+	s->rodata->cfg_socket = s->rodata->cfg_bind = true;
 	bpf_program__set_autoload(s->progs.cred_enter, false);
 	return sysexit_bpf__load(s) || sysexit_bpf__attach(s) ? NULL : s;
+}
+
+/* A network namespace of our own, whose loopback device is up. */
+static int own_network(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd, e;
+
+	if (unshare(CLONE_NEWNET))
+		return -1;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	e = ioctl(fd, SIOCSIFFLAGS, &lo);
+	close(fd);
+	return e;
 }
 
 static int setup(void **state)
 {
 	(void)state;
+	if (own_network())
+		return -1;
 	deed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (deed == MAP_FAILED)
 		return -1;
@@ -320,6 +608,12 @@ ON_BOTH(socket)
 ON_BOTH(refused)
 ON_BOTH(ordinary)
 ON_BOTH(compat)
+ON_BOTH(bind_ip)
+ON_BOTH(bind_unix)
+ON_BOTH(bind_others)
+ON_BOTH(bind_nothing)
+ON_BOTH(bind_nowhere)
+ON_BOTH(bind_compat)
 
 #define BOTH(name) cmocka_unit_test(test_##name##_fexit), cmocka_unit_test(test_##name##_sysexit)
 
@@ -330,6 +624,12 @@ int main(void)
 		BOTH(refused),
 		BOTH(ordinary),
 		BOTH(compat),
+		BOTH(bind_ip),
+		BOTH(bind_unix),
+		BOTH(bind_others),
+		BOTH(bind_nothing),
+		BOTH(bind_nowhere),
+		BOTH(bind_compat),
 		cmocka_unit_test(test_bound),
 	};
 

@@ -132,6 +132,11 @@ def raw_socket():
     socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
 
 
+def bind_unix(name):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.bind("\0" + name)
+
+
 def kill(pid, number):
     return child(lambda: os.kill(pid, number))
 

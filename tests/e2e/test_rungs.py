@@ -246,6 +246,12 @@ class Rungs(pipeline.PipelineTest):
         seen.wait(lambda: seen.select("socket_create", lambda e: (e.get("pid"), e.get("family"), e.get("socket_type"),
                                                                   e.get("error")) == (pid, socket.AF_INET, b"raw", 0)), "socket")
 
+    def see_bind(self, _p, seen, _peer):
+        name = unique("rung")
+        pid = deeds.child(lambda: deeds.bind_unix(name))
+        seen.wait(lambda: seen.select("socket_bind", lambda e: (e.get("pid"), e.get("family"), e.get("path"))
+                                      == (pid, socket.AF_UNIX, b"@" + name.encode())), "address")
+
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""
         mode = p.report()["guard"][0]["mode"]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Sockets that are made, end to end: what the API shows is what the kernel's own lists and the call's result say."""
+"""Sockets that are made and bound, end to end: what the API shows is what the kernel's own lists and the call's result say."""
 import errno
 import os
 import socket
@@ -15,7 +15,7 @@ import pipeline  # noqa: E402
 import sensors  # noqa: E402
 
 MANY = 40
-ETH_P_ALL = 3
+ETH_P_ALL, ETH_P_ARP = 3, 0x806
 
 
 def listed(name, s):
@@ -133,6 +133,98 @@ class Made(SocketTest):
         pid, _ = self.doer(deed)
         e = self.event("socket_create", pid)
         self.assertEqual((e["socket_type"], e["socket_protocol"]), ("raw", "udp"))
+
+
+def address(text):
+    """(address, port) of /proc/net/tcp and the like: words of the host's order, in hex."""
+    words, port = text.split(":")
+    raw = b"".join(int(words[i:i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(words), 8))
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw), int(port, 16)
+
+
+class Assigned(SocketTest):
+    """Against what /proc/net says of the socket in that namespace."""
+
+    def told(self, pid, **fields):
+        e = self.event("socket_bind", pid)
+        self.assertEqual({k: e.get(k) for k in fields}, fields)
+        return e
+
+    def test_ipv4_and_a_port_of_the_kernel(self):
+        self.needs("bind")
+
+        def deed():
+            self.s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.s.bind((net.V4[1], 0))
+            return listed("udp", self.s)[1]
+        pid, told = self.doer(deed)
+        addr, port = address(told)
+        self.assertEqual(addr, net.V4[1])
+        self.assertTrue(port)
+        e = self.told(pid, family="inet", socket_type="dgram", socket_protocol="udp", laddr=net.V4[1], lport=port)
+        self.assertNotIn("error", e)
+        self.assertRegex(self.lines(pid), rf"bind .*inet dgram {net.V4[1]}:{port}\n")
+
+    def test_ipv6(self):
+        self.needs("bind")
+
+        def deed():
+            self.s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+            self.s.bind((net.V6[1], 4000))
+            self.s.listen()
+            return listed("tcp6", self.s)[1]
+        pid, told = self.doer(deed)
+        self.assertEqual(address(told), (net.V6[1], 4000))
+        self.told(pid, family="inet6", socket_type="stream", socket_protocol="tcp", laddr=net.V6[1], lport=4000)
+
+    def test_refused(self):
+        self.needs("bind")
+
+        def deed():
+            with self.assertRaises(OSError) as caught, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+                s.bind(("203.0.113.7", 53))
+            return errno.errorcode[caught.exception.errno]
+        pid, error = self.doer(deed)
+        self.told(pid, family="inet", laddr="203.0.113.7", lport=53, error=error)
+        self.assertEqual(error, "EADDRNOTAVAIL")
+
+    def unix(self, address):
+        def deed():
+            self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.s.bind(address)
+            return listed("unix", self.s)[7]
+        return self.doer(deed)
+
+    def test_unix_path(self):
+        self.needs("bind")
+        path = os.path.join(self.p.run_dir, pipeline.unique("bound"))
+        pid, told = self.unix(path)
+        self.assertEqual(told, path)
+        e = self.told(pid, family="unix", socket_type="stream", path=path)
+        self.assertFalse({"abstract", "laddr", "lport"} & set(e))
+
+    def test_unix_abstract(self):
+        self.needs("bind")
+        name = pipeline.unique("bound")
+        pid, told = self.unix("\0" + name)
+        self.assertEqual(told, "@" + name)
+        self.told(pid, family="unix", path="@" + name, abstract=True)
+        self.assertIn(f"unix stream @{name}\n", self.lines(pid))
+
+    def test_packet(self):
+        self.needs("bind")
+
+        def deed():
+            try:
+                self.s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+            except OSError:
+                return None
+            self.s.bind((self.peer.far, ETH_P_ARP))
+            return listed("packet", self.s)[3:5]
+        pid, told = self.doer(deed)
+        if not told:
+            self.skipTest("no packet sockets in this kernel")
+        self.told(pid, family="packet", socket_type="raw", socket_protocol="0x" + told[0], ifindex=int(told[1]))
 
 
 class Bound(pipeline.PipelineTest):

@@ -75,12 +75,60 @@ static void sockets_made(void **state)
 	}
 }
 
+static struct pst_rec_bind bind_of(uint16_t family, const char *name, uint16_t bytes)
+{
+	struct pst_rec_bind r = {
+		HEAD(pst_rec_bind, PST_REC_SOCKET_BIND), .family = family, .type = SOCK_DGRAM};
+
+	memset(r.name, 'n', sizeof(r.name));
+	memcpy(r.name, name, bytes < sizeof(r.name) ? bytes : 0);
+	r.name_bytes = bytes;
+	return r;
+}
+
+static void sockets_bound(void **state)
+{
+	struct pst_rec_bind r = bind_of(AF_INET6, "", 0);
+	const struct pst_event *e;
+
+	(void)state;
+	r.addr[15] = 1;
+	r.port = 4000;
+	r.protocol = IPPROTO_UDP;
+	r.error = 98;
+	e = to_event(&r);
+	assert_int_equal(e->kind, PST_KIND_SOCKET_BIND);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_error].u, 98);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_lport].u, 4000);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_laddr].len, 16);
+	assert_text(e, PST_SOCKET_BIND_F_socket_protocol, "udp");
+	assert_text(e, PST_SOCKET_BIND_F_socket_type, "dgram");
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_path].len, 0);
+
+	r = bind_of(AF_UNIX, "/run/a\0b", 8); /* ends at its NUL */
+	e = to_event(&r);
+	assert_text(e, PST_SOCKET_BIND_F_path, "/run/a");
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_abstract].u, 0);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_laddr].len, 0);
+
+	r = bind_of(AF_UNIX, "\0a\0b", 4); /* any byte, whatever it is */
+	e = to_event(&r);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_path].len, 4);
+	assert_memory_equal(e->sensor[PST_SOCKET_BIND_F_path].p, "@a\0b", 4);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_abstract].u, 1);
+
+	r = bind_of(AF_UNIX, "", 65535); /* a length that lies */
+	e = to_event(&r);
+	assert_int_equal(e->sensor[PST_SOCKET_BIND_F_path].len, sizeof(r.name));
+}
+
 static void too_short(void **state)
 {
 	static const struct {
 		uint16_t kind;
 		uint32_t size;
-	} kinds[] = {{PST_REC_SOCKET_CREATE, sizeof(struct pst_rec_socket)}};
+	} kinds[] = {{PST_REC_SOCKET_CREATE, sizeof(struct pst_rec_socket)},
+		{PST_REC_SOCKET_BIND, sizeof(struct pst_rec_bind)}};
 	union {
 		struct pst_rec h;
 		char bytes[512];
@@ -109,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sockets_made),
+		cmocka_unit_test(sockets_bound),
 		cmocka_unit_test(too_short),
 	};
 
