@@ -16,23 +16,6 @@ static __always_inline void calls_mmap_exec(const struct call *c)
 		call_mmap(c);
 }
 
-/*
- * The registers are the only argument of the function; not read from ctx directly, since in the BTF of some
- * kernels it points to a struct that is only declared, which the verifier refuses.
- */
-#define CALL_PROGRAM(name, function, is_compat, ...)                                                         \
-	SEC("fexit/" function)                                                                               \
-	int name(__u64 *ctx)                                                                                 \
-	{                                                                                                    \
-		struct call c = {.compat = is_compat, .ret = ctx[1]};                                        \
-                                                                                                             \
-		if (pst_gate_closed())                                                                       \
-			return 0;                                                                            \
-		bpf_probe_read_kernel(&c.regs, sizeof(c.regs), ctx);                                         \
-		__VA_ARGS__;                                                                                 \
-		return 0;                                                                                    \
-	}
-
 CALL_PROGRAM(calls_bpf, "__x64_sys_bpf", false, call_bpf(&c))
 CALL_PROGRAM(calls_bpf32, "__ia32_sys_bpf", true, call_bpf(&c))
 CALL_PROGRAM(calls_ptrace, "__x64_sys_ptrace", false, call_ptrace(&c))

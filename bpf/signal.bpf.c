@@ -56,7 +56,8 @@ int BPF_PROG(signal_generate, int sig, struct kernel_siginfo *info, struct task_
 		code = BPF_CORE_READ(info, si_code);
 	if (!signal_by_process(code) || pst_gate_closed())
 		return 0;
-	if (pst_task_cgroup(task) == bpf_get_current_cgroup_id() || !pst_cgrate_ok(PST_REC_SIGNAL))
+	if (pst_task_cgroup(task) == bpf_get_current_cgroup_id() ||
+		!pst_cgrate_ok(PST_CLASS_PROCESS, PST_REC_SIGNAL))
 		return 0;
 	signal_emit(task, sig, code, group != 0, result);
 	return 0;

@@ -9,6 +9,7 @@
 #include "bpf/lib/cred.bpf.h"
 #include "bpf/lib/execfail.bpf.h"
 #include "bpf/lib/gate.bpf.h"
+#include "bpf/lib/sockcall.bpf.h"
 #include "bpf/lib/sysnr.bpf.h"
 
 /* Which sensors this serves. cfg_cred needs `cred_enter` attached too, and before `sysexit`. */
@@ -22,6 +23,8 @@ const volatile bool cfg_memfd = false;
 const volatile bool cfg_perf = false;
 const volatile bool cfg_exec_memory = false;
 const volatile bool cfg_proc_mem = false;
+const volatile bool cfg_socket = false;
+const volatile bool cfg_bind = false;
 
 /*
  * Credentials of the tasks that are inside a call that may change them, by the address of their task_struct:
@@ -141,6 +144,41 @@ static __always_inline void sysexit_call(struct pt_regs *regs, struct sysnr nr, 
 		call_open(&c);
 }
 
+/* Which of the calls that share their kind, by the numbers of socketcall; what a 32-bit caller gave that,
+ * into
+ * @args. */
+static __always_inline __u32 sysexit_sockcall(struct pt_regs *regs, const struct call *c, __u32 args[3])
+{
+	args[0] = CALL_ARG0(c);
+	args[1] = CALL_ARG1(c);
+	args[2] = CALL_ARG2(c);
+	switch (regs->orig_ax & (SYSNR_MAX - 1)) {
+	case 102:
+		return sockcall_socketcall(c, args);
+	case 41:
+	case 359:
+		return SOCKCALL_SOCKET;
+	case 49:
+	case 361:
+		return SOCKCALL_BIND;
+	default:
+		return SOCKCALL_ACCEPT;
+	}
+}
+
+static __always_inline void sysexit_socket(struct pt_regs *regs, struct sysnr nr, long ret)
+{
+	struct call c = {.regs = regs, .compat = nr.compat, .ret = ret};
+	__u32 args[3] = {}, which = sysexit_sockcall(regs, &c, args);
+
+	if (cfg_accept && (which == SOCKCALL_ACCEPT || which == SOCKCALL_ACCEPT4))
+		pst_accept_exit(ret);
+	if (cfg_socket && which == SOCKCALL_SOCKET)
+		sockcall_socket(args[0], args[1], args[2], ret);
+	if (cfg_bind && which == SOCKCALL_BIND) /* a pointer of 64 bits is in no word of theirs */
+		sockcall_bind(args[0], nr.compat ? args[1] : CALL_ARG1(&c), args[2], ret);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 {
@@ -150,8 +188,8 @@ int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 		return 0;
 	if (nr.kind >= SYSNR_NS)
 		sysexit_call(regs, nr, ret);
-	if (cfg_accept && nr.kind == SYSNR_ACCEPT)
-		pst_accept_exit(regs, ret);
+	if ((cfg_accept || cfg_socket || cfg_bind) && nr.kind == SYSNR_SOCKET)
+		sysexit_socket(regs, nr, ret);
 	if (cfg_exec_failed && nr.kind <= SYSNR_EXECVEAT && ret < 0)
 		sysexit_exec_failed(regs, nr, ret);
 	if (cfg_cred && nr.kind <= SYSNR_NS)

@@ -204,6 +204,7 @@ struct socket;
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	__u16 sk_type;
 	__u16 sk_protocol;
 	__u8 sk_shutdown;
 	__u32 sk_max_ack_backlog;
@@ -213,6 +214,21 @@ struct sock {
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
+};
+
+struct sockaddr_un {
+	__u16 sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len; /* of name */
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct sock sk;
+	struct unix_address *addr;
 };
 
 struct inet_connection_sock {

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "proto/base/cleanup.h"
@@ -431,6 +432,29 @@ static void perf_line(struct line *l)
 	refused(l);
 }
 
+static void socket_line(struct line *l)
+{
+	field(l, "family");
+	word(l, "socket_type");
+	word(l, "socket_protocol");
+	refused(l);
+}
+
+static void bind_line(struct line *l)
+{
+	uint64_t family = number(l, "family");
+
+	field(l, "family");
+	word(l, "socket_type");
+	if (family == AF_INET || family == AF_INET6) {
+		put(l, " ");
+		end(l, "laddr", "lport");
+	}
+	if (family == AF_UNIX)
+		word(l, "path");
+	refused(l);
+}
+
 static void failed_line(struct line *l)
 {
 	field(l, "filename");
@@ -485,6 +509,8 @@ static const struct {
 	{PST_KIND_EXEC_MEMORY, "exec memory", C_YELLOW, memory_line, false},
 	{PST_KIND_PERF, "perf", C_YELLOW, perf_line, false},
 	{PST_KIND_PROC_MEM, "write memory", C_YELLOW, target, false},
+	{PST_KIND_SOCKET_BIND, "bind", C_CYAN, bind_line, false},
+	{PST_KIND_SOCKET_CREATE, "socket", C_YELLOW, socket_line, false},
 	{PST_KIND_CONNECT, "connect", C_CYAN, connect_line, false},
 	{PST_KIND_ACCEPT, "accept", C_CYAN, ends_line, false},
 	{PST_KIND_LISTEN, "listen", C_CYAN, listen_line, false},

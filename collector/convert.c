@@ -3,6 +3,7 @@
 #include "collector/convert.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "collector/convert_internal.h"
@@ -145,6 +146,17 @@ static int convert_cred(const struct pst_rec_cred *r, struct pst_buf *out)
 	return 0;
 }
 
+struct pst_val convert_name(const char *const *names, size_t n, uint32_t number, struct number_text *buf)
+{
+	const char *name = number < n ? names[number] : NULL;
+
+	if (!name) {
+		snprintf(buf->text, sizeof(buf->text), "%u", number);
+		name = buf->text;
+	}
+	return pst_val_str(name, strlen(name));
+}
+
 static const struct {
 	uint16_t kind;
 	uint8_t topic;
@@ -172,6 +184,8 @@ static const struct {
 	{PST_REC_TCP_RESET, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_DROP, PST_TOPIC_NET, sizeof(struct pst_rec_drop)},
 	{PST_REC_FW_LOG, PST_TOPIC_NET, sizeof(struct pst_rec_fw_log)},
+	{PST_REC_SOCKET_BIND, PST_TOPIC_NET, sizeof(struct pst_rec_bind)},
+	{PST_REC_SOCKET_CREATE, PST_TOPIC_NET, sizeof(struct pst_rec_socket)},
 	{PST_REC_UDP_EVICTED, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_UDP_READ, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_FLOW_EVICTED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},

@@ -19,28 +19,6 @@ static void target_block(struct pst_val *v, const struct pst_task *t)
 	v[PST_PROC_MEM_F_target_comm - BASE] = pst_val_str(t->comm, strnlen(t->comm, sizeof(t->comm)));
 }
 
-static uint64_t errno_of(int32_t error)
-{
-	return error < 0 ? 0 : (uint64_t)error;
-}
-
-struct number_text {
-	char text[12];
-};
-
-/* The name, or else the number into @buf, which has to live as long as the value. */
-static struct pst_val name_or_number(
-	const char *const *names, size_t n, uint32_t number, struct number_text *buf)
-{
-	const char *name = number < n ? names[number] : NULL;
-
-	if (!name) {
-		snprintf(buf->text, sizeof(buf->text), "%u", number);
-		name = buf->text;
-	}
-	return pst_val_str(name, strlen(name));
-}
-
 static void convert_module(const struct pst_rec_module *r, struct pst_buf *out)
 {
 	struct pst_val v[PST_MODULE_F_N] = {0};
@@ -65,9 +43,9 @@ static void convert_bpf(const struct pst_rec_bpf *r, struct pst_buf *out)
 	struct number_text type;
 
 	convert_who(v, &r->task);
-	v[PST_BPF_F_error].u = errno_of(r->error);
+	v[PST_BPF_F_error].u = convert_errno(r->error);
 	v[PST_BPF_F_prog_name] = pst_val_str(r->name, strnlen(r->name, sizeof(r->name)));
-	v[PST_BPF_F_prog_type] = name_or_number(prog_types, PST_ARRAY_SIZE(prog_types), r->prog_type, &type);
+	v[PST_BPF_F_prog_type] = convert_name(prog_types, PST_ARRAY_SIZE(prog_types), r->prog_type, &type);
 	v[PST_BPF_F_attach_type].u = r->attach_type;
 	v[PST_BPF_F_instructions].u = r->insns;
 	pst_event_pack(out, PST_KIND_BPF, r->h.ts_ns, v);
@@ -83,8 +61,8 @@ static void convert_ptrace(const struct pst_rec_ptrace *r, struct pst_buf *out)
 	struct number_text op;
 
 	convert_who(v, &r->task);
-	v[PST_PTRACE_F_operation] = name_or_number(names, PST_PTRACE_OPS, r->op, &op);
-	v[PST_PTRACE_F_error].u = errno_of(r->error);
+	v[PST_PTRACE_F_operation] = convert_name(names, PST_PTRACE_OPS, r->op, &op);
+	v[PST_PTRACE_F_error].u = convert_errno(r->error);
 	target_block(v + PST_PTRACE_F_target_pid, &r->target);
 	v[PST_PTRACE_F_given_pid].u = r->given_pid;
 	pst_event_pack(out, PST_KIND_PTRACE, r->h.ts_ns, v);
@@ -99,7 +77,7 @@ static void convert_signal(const struct pst_rec_signal *r, struct pst_buf *out)
 	convert_who(v, &r->task);
 	v[PST_SIGNAL_F_signal].u = r->sig;
 	target_block(v + PST_SIGNAL_F_target_pid, &r->target);
-	v[PST_SIGNAL_F_result] = name_or_number(results, PST_ARRAY_SIZE(results), r->result, &result);
+	v[PST_SIGNAL_F_result] = convert_name(results, PST_ARRAY_SIZE(results), r->result, &result);
 	v[PST_SIGNAL_F_group].u = r->group != 0;
 	v[PST_SIGNAL_F_si_code].i = r->code;
 	pst_event_pack(out, PST_KIND_SIGNAL, r->h.ts_ns, v);
@@ -113,8 +91,8 @@ static void convert_namespace(const struct pst_rec_namespace *r, struct pst_buf 
 	struct number_text call;
 
 	convert_who(v, &r->task);
-	v[PST_NAMESPACE_F_operation] = name_or_number(names, PST_NS_CALLS, r->call, &call);
-	v[PST_NAMESPACE_F_error].u = errno_of(r->error);
+	v[PST_NAMESPACE_F_operation] = convert_name(names, PST_NS_CALLS, r->call, &call);
+	v[PST_NAMESPACE_F_error].u = convert_errno(r->error);
 	v[PST_NAMESPACE_F_clone_flags].u = r->flags;
 	v[PST_NAMESPACE_F_mnt_ns].u = r->ns.mnt;
 	v[PST_NAMESPACE_F_pid_ns].u = r->ns.pid;
@@ -133,7 +111,7 @@ static void convert_memfd(const struct pst_rec_memfd *r, struct pst_buf *out)
 
 	convert_who(v, &r->task);
 	v[PST_MEMFD_F_name] = pst_val_str(r->name, strnlen(r->name, sizeof(r->name)));
-	v[PST_MEMFD_F_error].u = errno_of(r->error);
+	v[PST_MEMFD_F_error].u = convert_errno(r->error);
 	v[PST_MEMFD_F_memfd_flags].u = r->flags;
 	pst_event_pack(out, PST_KIND_MEMFD, r->h.ts_ns, v);
 }
@@ -163,13 +141,12 @@ static void convert_exec_memory(const struct pst_rec_exec_memory *r, struct pst_
 	struct prot_text now, old;
 
 	convert_who(v, &r->task);
-	v[PST_EXEC_MEMORY_F_operation] = name_or_number(calls, PST_EXEC_CALLS, r->call, &call);
+	v[PST_EXEC_MEMORY_F_operation] = convert_name(calls, PST_EXEC_CALLS, r->call, &call);
 	v[PST_EXEC_MEMORY_F_address].u = r->address;
 	v[PST_EXEC_MEMORY_F_bytes].u = r->bytes;
 	v[PST_EXEC_MEMORY_F_prot] = prot(r->prot, &now);
 	v[PST_EXEC_MEMORY_F_old_prot] = prot(r->old_prot, &old);
-	v[PST_EXEC_MEMORY_F_mapping] =
-		name_or_number(mappings, PST_ARRAY_SIZE(mappings), r->mapping, &mapping);
+	v[PST_EXEC_MEMORY_F_mapping] = convert_name(mappings, PST_ARRAY_SIZE(mappings), r->mapping, &mapping);
 	pst_event_pack(out, PST_KIND_EXEC_MEMORY, r->h.ts_ns, v);
 }
 
@@ -181,8 +158,8 @@ static void convert_perf(const struct pst_rec_perf *r, struct pst_buf *out)
 	struct number_text type;
 
 	convert_who(v, &r->task);
-	v[PST_PERF_F_error].u = errno_of(r->error);
-	v[PST_PERF_F_perf_type] = name_or_number(types, PST_ARRAY_SIZE(types), r->type, &type);
+	v[PST_PERF_F_error].u = convert_errno(r->error);
+	v[PST_PERF_F_perf_type] = convert_name(types, PST_ARRAY_SIZE(types), r->type, &type);
 	v[PST_PERF_F_config].u = r->config;
 	v[PST_PERF_F_given_pid].i = r->given_pid;
 	v[PST_PERF_F_cpu].i = r->cpu;

@@ -18,7 +18,21 @@ static inline void convert_who(struct pst_val *v, const struct pst_task *t)
 	v[PST_FORK_F_comm] = pst_val_str(t->comm, strnlen(t->comm, sizeof(t->comm)));
 }
 
+static inline uint64_t convert_errno(int32_t error)
+{
+	return error < 0 ? 0 : (uint64_t)error;
+}
+
+struct number_text {
+	char text[12];
+};
+
+/* The name, or else the number into @buf, which has to live as long as the value. */
+struct pst_val convert_name(const char *const *names, size_t n, uint32_t number, struct number_text *buf);
+
 int convert_call_record(const struct pst_rec *rec, struct pst_buf *out);
+/* Sockets that are made and bound. */
+int convert_sockcall_record(const struct pst_rec *rec, struct pst_buf *out);
 int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_buf *out);
 
 #endif

@@ -21,11 +21,6 @@ static void socket_block(struct pst_val *v, const struct pst_ends *e, uint64_t c
 static_assert((int)PST_CONNECT_F_protocol == (int)PST_UDP_F_protocol, "shared prefix");
 static_assert((int)PST_CONNECT_F_net_ns == (int)PST_RESET_F_net_ns, "shared prefix");
 
-static uint64_t errno_of(int32_t error)
-{
-	return error < 0 ? 0 : (uint64_t)error;
-}
-
 static int convert_sock(struct convert *c, const struct pst_rec_sock *r, struct pst_buf *out)
 {
 	struct pst_val v[PST_SENSOR_FIELDS_MAX] = {0};
@@ -36,7 +31,7 @@ static int convert_sock(struct convert *c, const struct pst_rec_sock *r, struct 
 	socket_block(v, &r->ends, r->cookie, r->netns);
 	switch (kind) {
 	case PST_REC_TCP_CONNECT:
-		v[PST_CONNECT_F_error].u = errno_of(r->error);
+		v[PST_CONNECT_F_error].u = convert_errno(r->error);
 		v[PST_CONNECT_F_duration_ns].u = r->duration_ns;
 		break;
 	case PST_REC_TCP_LISTEN:
@@ -157,6 +152,8 @@ int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_
 		return convert_drop(c, (const void *)rec, out);
 	if (rec->kind == PST_REC_FW_LOG)
 		return convert_fw_log(c, (const void *)rec, out);
+	if (rec->kind == PST_REC_SOCKET_BIND || rec->kind == PST_REC_SOCKET_CREATE)
+		return convert_sockcall_record(rec, out);
 	return -ENOENT; /* slots go through the tables (tables.c) */
 }
 

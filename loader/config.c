@@ -38,6 +38,9 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("exec_memory", SENSOR_EXEC_MEMORY, "anonymous memory made executable"),
 	SENSOR_FIELD("perf", SENSOR_PERF, "performance counters and their samples (perf_event_open)"),
 	SENSOR_FIELD("proc_mem", SENSOR_PROC_MEM, "memory of others opened for writing in /proc"),
+	SENSOR_FIELD("socket", SENSOR_SOCKET,
+		"sockets of unusual kinds: raw, packet, netlink but of routes, all but IP and Unix"),
+	SENSOR_FIELD("bind", SENSOR_BIND, "addresses that sockets are bound to: IP, Unix, packet, vsock"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -68,6 +71,8 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("exec_memory", SENSOR_EXEC_MEMORY),
 	RUNG_FIELD("perf", SENSOR_PERF),
 	RUNG_FIELD("proc_mem", SENSOR_PROC_MEM),
+	RUNG_FIELD("socket", SENSOR_SOCKET),
+	RUNG_FIELD("bind", SENSOR_BIND),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };
@@ -182,9 +187,8 @@ const struct pst_conf_field loader_fields[] = {
 	{.key = "cgroup_rate",
 		.type = PST_CONF_U64,
 		.offset = offsetof(struct loader_config, cgroup_rate),
-		.help = "most records a second of one cgroup, each of signals, tracing, namespaces, memory "
-			"and "
-			"the like; the rest is counted",
+		.help = "most records a second of one cgroup, each of signals, tracing, namespaces, memory, "
+			"sockets and the like; the rest is counted",
 		.min = 1,
 		.max = 10000000},
 	{.key = "interfaces",

@@ -15,6 +15,7 @@
 #include "bpf/module.skel.h"
 #include "bpf/process.skel.h"
 #include "bpf/signal.skel.h"
+#include "bpf/sockcall.skel.h"
 #include "bpf/socket.skel.h"
 #include "bpf/syscalls.skel.h"
 #include "bpf/sysexit.skel.h"
@@ -43,6 +44,7 @@ const struct image images[] = {
 	IMAGE(syscalls),
 	IMAGE(signal),
 	IMAGE(module),
+	IMAGE(sockcall),
 };
 const size_t n_images = PST_ARRAY_SIZE(images);
 static_assert(PST_ARRAY_SIZE(images) <= IMAGES_MAX, "room for every object");

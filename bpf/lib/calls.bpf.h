@@ -7,6 +7,7 @@
 #ifndef PST_CALLS_BPF_H
 #define PST_CALLS_BPF_H
 
+#include "bpf/lib/call.bpf.h"
 #include "bpf/lib/cgrate.bpf.h"
 #include "bpf/lib/common.bpf.h"
 #include "bpf/lib/core_fixes.bpf.h"
@@ -14,32 +15,12 @@
 #include "bpf/lib/proc.bpf.h"
 #include "bpf/lib/task.bpf.h"
 
-/* A call that has returned. */
-struct call {
-	struct pt_regs *regs; /* not trusted: read by helper */
-	bool compat;          /* 32-bit numbering and registers */
-	long ret;
-};
-
-/* The pointer is copied first, or libbpf would look for struct call in the kernel. */
-#define CALL_ARG(c, native, ia32)                                                                            \
-	({                                                                                                   \
-		struct pt_regs *regs_ = (c)->regs;                                                           \
-		(c)->compat ? (__u64)(__u32)BPF_CORE_READ(regs_, ia32)                                       \
-			    : (__u64)BPF_CORE_READ(regs_, native);                                           \
-	})
-#define CALL_ARG0(c) CALL_ARG(c, di, bx)
-#define CALL_ARG1(c) CALL_ARG(c, si, cx)
-#define CALL_ARG2(c) CALL_ARG(c, dx, dx)
-#define CALL_ARG3(c) CALL_ARG(c, r10, si)
-#define CALL_ARG4(c) CALL_ARG(c, r8, di)
-
 /* Room for a record, its head filled; NULL: over the bound, or lost. */
 static __always_inline void *call_begin(__u32 kind, __u32 size)
 {
 	struct pst_rec *h;
 
-	if (!pst_cgrate_ok(kind))
+	if (!pst_cgrate_ok(PST_CLASS_PROCESS, kind))
 		return NULL;
 	h = bpf_ringbuf_reserve(&ring_process, size, 0);
 	if (!h) {
@@ -52,11 +33,6 @@ static __always_inline void *call_begin(__u32 kind, __u32 size)
 
 #define CALL_BEGIN(kind, type) ((struct type *)call_begin(kind, sizeof(struct type)))
 #define CALL_END(r)            pst_submit(&ring_process, PST_CLASS_PROCESS, r, sizeof(*(r)))
-
-static __always_inline __s32 call_error(long ret)
-{
-	return ret < 0 ? -ret : 0;
-}
 
 /* ---- bpf(2) ---- */
 

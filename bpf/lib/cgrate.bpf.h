@@ -31,17 +31,17 @@ struct {
 	__type(value, __u64);
 } cgroup_rates SEC(".maps");
 
-static __always_inline bool pst_cgrate_held(void)
+static __always_inline bool pst_cgrate_held(__u32 class)
 {
-	struct pst_class_stat *s = pst_stat(PST_CLASS_PROCESS);
+	struct pst_class_stat *s = pst_stat(class);
 
 	if (s)
 		__sync_fetch_and_add(&s->suppressed, 1);
 	return false;
 }
 
-/* May the current cgroup cause one more record of the kind? */
-static __always_inline bool pst_cgrate_ok(__u32 kind)
+/* May the current cgroup cause one more record of the kind, which is of that class? */
+static __always_inline bool pst_cgrate_ok(__u32 class, __u32 kind)
 {
 	struct pst_cgrate_key key = {};
 	__u64 now, *full, next;
@@ -60,7 +60,7 @@ static __always_inline bool pst_cgrate_ok(__u32 kind)
 	next = *(volatile __u64 *)full;
 	next = (next > now ? next : now) + cfg_cgroup_gap_ns;
 	if (next > now + PST_CGRATE_BURST_NS)
-		return pst_cgrate_held();
+		return pst_cgrate_held(class);
 	*(volatile __u64 *)full = next;
 	return true;
 }

@@ -20,8 +20,8 @@ enum sysnr_kind {
 	SYSNR_EXECVE,
 	SYSNR_EXECVEAT,
 	SYSNR_CRED,
-	SYSNR_NS, /* changes credentials too: all capabilities in a new user namespace */
-	SYSNR_ACCEPT,
+	SYSNR_NS,     /* changes credentials too: all capabilities in a new user namespace */
+	SYSNR_SOCKET, /* accept, accept4, socket, bind, and socketcall */
 	SYSNR_BPF,
 	SYSNR_PTRACE,
 	SYSNR_VM_WRITE,
@@ -51,14 +51,16 @@ static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[11] = COMPAT(SYSNR_EXECVE),
 	[23] = COMPAT(SYSNR_CRED),   /* setuid, 16 bits */
 	[26] = COMPAT(SYSNR_PTRACE), /* ptrace */
-	[43] = NATIVE(SYSNR_ACCEPT),
-	[46] = COMPAT(SYSNR_CRED), /* setgid, 16 bits */
+	[41] = NATIVE(SYSNR_SOCKET), /* socket */
+	[43] = NATIVE(SYSNR_SOCKET), /* accept */
+	[46] = COMPAT(SYSNR_CRED),   /* setgid, 16 bits */
+	[49] = NATIVE(SYSNR_SOCKET), /* bind */
 	[59] = NATIVE(SYSNR_EXECVE),
 	[70] = COMPAT(SYSNR_CRED),      /* setreuid, 16 bits */
 	[71] = COMPAT(SYSNR_CRED),      /* setregid, 16 bits */
 	[85] = NATIVE(SYSNR_OPENANY),   /* creat */
 	[101] = NATIVE(SYSNR_PTRACE),   /* ptrace */
-	[102] = COMPAT(SYSNR_ACCEPT),   /* socketcall */
+	[102] = COMPAT(SYSNR_SOCKET),   /* socketcall */
 	[105] = NATIVE(SYSNR_CRED),     /* setuid */
 	[106] = NATIVE(SYSNR_CRED),     /* setgid */
 	[113] = NATIVE(SYSNR_CRED),     /* setreuid */
@@ -85,7 +87,7 @@ static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[216] = COMPAT(SYSNR_CRED),     /* setfsgid */
 	[257] = NATIVE(SYSNR_OPENAT),   /* openat */
 	[272] = NATIVE(SYSNR_NS),       /* unshare */
-	[288] = NATIVE(SYSNR_ACCEPT),   /* accept4 */
+	[288] = NATIVE(SYSNR_SOCKET),   /* accept4 */
 	[295] = COMPAT(SYSNR_OPENAT),   /* openat */
 	[298] = NATIVE(SYSNR_PERF),     /* perf_event_open */
 	[308] = NATIVE(SYSNR_NS),       /* setns */
@@ -101,7 +103,9 @@ static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[356] = COMPAT(SYSNR_MEMFD),    /* memfd_create */
 	[357] = COMPAT(SYSNR_BPF),      /* bpf */
 	[358] = COMPAT(SYSNR_EXECVEAT),
-	[364] = COMPAT(SYSNR_ACCEPT),                          /* accept4 */
+	[359] = COMPAT(SYSNR_SOCKET),                          /* socket */
+	[361] = COMPAT(SYSNR_SOCKET),                          /* bind */
+	[364] = COMPAT(SYSNR_SOCKET),                          /* accept4 */
 	[380] = COMPAT(SYSNR_MPROTECT),                        /* pkey_mprotect */
 	[437] = NATIVE(SYSNR_OPENANY) | COMPAT(SYSNR_OPENANY), /* openat2 */
 };

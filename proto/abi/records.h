@@ -56,6 +56,8 @@ enum pst_rec_kind {
 		24, /* struct pst_rec_udp: made by the collector when it reads a slot, for recordings */
 
 	PST_REC_FW_LOG = 25, /* struct pst_rec_fw_log: a packet that a firewall rule with `log` took */
+	PST_REC_SOCKET_BIND = 26,
+	PST_REC_SOCKET_CREATE = 27,
 
 	PST_REC_FLOW_EVICTED = 32, /* struct pst_rec_flow: evicted by the kernel program */
 	PST_REC_FLOW_READ =
@@ -330,6 +332,36 @@ struct pst_rec_drop {
 	__u32 netns;
 	__u8 tcp_flags;
 	__u8 pad[7];
+};
+
+/* A socket of an unusual kind: asked for by whom, and what came of it. */
+struct pst_rec_socket {
+	struct pst_rec h;
+	struct pst_task task;
+	__s32 error;  /* 0 or positive errno */
+	__u32 family; /* as given, whatever it is */
+	__u32 type;   /* SOCK_*, without flags */
+	__u32 protocol;
+	__u32 netns; /* inode of the network namespace */
+	__u32 pad;
+};
+
+#define PST_BIND_NAME_BYTES 128 /* a Unix socket's has 108 at most */
+
+/* A socket was given an address: the one that it has then, or, if that failed, the one that was asked for. */
+struct pst_rec_bind {
+	struct pst_rec h;
+	struct pst_task task;
+	__u8 addr[16];    /* as in struct pst_ends */
+	__u32 port;       /* of IP and vsock; 0 of raw sockets */
+	__s32 error;      /* 0 or positive errno */
+	__u32 netns;      /* inode of the network namespace of the process */
+	__u32 ifindex;    /* of packet sockets, 0: all */
+	__u16 family;     /* of the socket */
+	__u16 type;       /* SOCK_* */
+	__u16 protocol;   /* of packet sockets as given: network order, 0: the one it was made with */
+	__u16 name_bytes; /* of Unix sockets; without the family */
+	char name[PST_BIND_NAME_BYTES]; /* the first byte is 0: abstract; zeros behind it */
 };
 
 #define PST_FW_NAME_BYTES 64

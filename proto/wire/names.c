@@ -96,6 +96,32 @@ static const char *const protocols[256] = {
 	[IPPROTO_MPLS] = "mpls",
 };
 
+static const char *const families[] = {
+	[AF_UNIX] = "unix",
+	[AF_INET] = "inet",
+	[AF_AX25] = "ax25",
+	[AF_INET6] = "inet6",
+	[AF_KEY] = "key",
+	[AF_NETLINK] = "netlink",
+	[AF_PACKET] = "packet",
+	[AF_RDS] = "rds",
+	[AF_PPPOX] = "pppox",
+	[AF_LLC] = "llc",
+	[AF_CAN] = "can",
+	[AF_TIPC] = "tipc",
+	[AF_BLUETOOTH] = "bluetooth",
+	[AF_RXRPC] = "rxrpc",
+	[AF_PHONET] = "phonet",
+	[AF_IEEE802154] = "ieee802154",
+	[AF_ALG] = "alg",
+	[AF_NFC] = "nfc",
+	[AF_VSOCK] = "vsock",
+	[AF_KCM] = "kcm",
+	[AF_QIPCRTR] = "qipcrtr",
+	[AF_SMC] = "smc",
+	[AF_XDP] = "xdp",
+};
+
 /* What several names mean, or what the tables call otherwise. */
 static const struct {
 	uint8_t format;
@@ -148,7 +174,7 @@ const char *pst_name_of(enum pst_field_format format, uint64_t v)
 	case PST_FMT_TCPSTATE:
 		return in_table(tcp_states, PST_ARRAY_SIZE(tcp_states), v);
 	case PST_FMT_FAMILY:
-		return v == AF_INET ? "inet" : v == AF_INET6 ? "inet6" : NULL;
+		return in_table(families, PST_ARRAY_SIZE(families), v);
 	case PST_FMT_SEVERITY:
 		return in_table(severities, PST_ARRAY_SIZE(severities), v);
 	case PST_FMT_BOOL:

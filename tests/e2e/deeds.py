@@ -6,6 +6,7 @@ import mmap
 import os
 import resource
 import signal
+import socket
 import struct
 import time
 
@@ -125,6 +126,15 @@ def perf(config):
 
 def open_memory(pid):
     return child(lambda: os.open(f"/proc/{pid}/mem", os.O_RDWR))
+
+
+def raw_socket():
+    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+
+
+def bind_unix(name):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.bind("\0" + name)
 
 
 def kill(pid, number):

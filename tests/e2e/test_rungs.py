@@ -241,6 +241,17 @@ class Rungs(pipeline.PipelineTest):
         pid = deeds.open_memory(s.pid)
         seen.wait(lambda: seen.select("memory_open", lambda e: (e.get("pid"), e.get("target_pid")) == (pid, s.pid)), "memory")
 
+    def see_socket(self, _p, seen, _peer):
+        pid = deeds.child(deeds.raw_socket)
+        seen.wait(lambda: seen.select("socket_create", lambda e: (e.get("pid"), e.get("family"), e.get("socket_type"),
+                                                                  e.get("error")) == (pid, socket.AF_INET, b"raw", 0)), "socket")
+
+    def see_bind(self, _p, seen, _peer):
+        name = unique("rung")
+        pid = deeds.child(lambda: deeds.bind_unix(name))
+        seen.wait(lambda: seen.select("socket_bind", lambda e: (e.get("pid"), e.get("family"), e.get("path"))
+                                      == (pid, socket.AF_UNIX, b"@" + name.encode())), "address")
+
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""
         mode = p.report()["guard"][0]["mode"]
