@@ -18,6 +18,14 @@ static inline void convert_who(struct pst_val *v, const struct pst_task *t)
 	v[PST_FORK_F_comm] = pst_val_str(t->comm, strnlen(t->comm, sizeof(t->comm)));
 }
 
+static inline bool convert_is_file(unsigned kind)
+{
+	return kind >= PST_REC_FILE_UNLINK && kind <= PST_REC_FILE_MKNOD;
+}
+
+/* Is its tail as long as it says? */
+bool convert_file_fits(const struct pst_rec_file *r, size_t len);
+int convert_file_record(const struct pst_rec_file *r, struct pst_buf *out);
 int convert_call_record(const struct pst_rec *rec, struct pst_buf *out);
 int convert_net_record(struct convert *c, const struct pst_rec *rec, struct pst_buf *out);
 
