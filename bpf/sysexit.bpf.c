@@ -8,6 +8,7 @@
 #include "bpf/lib/calls.bpf.h"
 #include "bpf/lib/cred.bpf.h"
 #include "bpf/lib/execfail.bpf.h"
+#include "bpf/lib/filecalls.bpf.h"
 #include "bpf/lib/gate.bpf.h"
 #include "bpf/lib/sockcall.bpf.h"
 #include "bpf/lib/sysnr.bpf.h"
@@ -97,11 +98,13 @@ static __always_inline __u32 sysexit_ns_call(const struct pt_regs *regs, bool co
 static __always_inline bool sysexit_idle(const struct pt_regs *regs, long ret)
 {
 	__u64 nr = regs->orig_ax;
-	__u8 kinds;
+	__u16 kinds;
 
 	if (nr >= SYSNR_MAX)
 		return !(nr & SYSNR_X32_BIT);
 	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
+	if (!filecall_wanted() && SYSNR_NATIVE(kinds) < SYSNR_FILE)
+		kinds = SYSNR_COMPAT(kinds) < SYSNR_FILE ? kinds : SYSNR_NATIVE(kinds);
 	if (!kinds)
 		return true;
 	if (kinds < SYSNR_MMAP || kinds > SYSNR_OPENAT)
@@ -140,8 +143,10 @@ static __always_inline void sysexit_call(struct pt_regs *regs, struct sysnr nr, 
 		call_perf(&c);
 	if (cfg_exec_memory)
 		sysexit_memory(regs, &c, nr);
-	if (cfg_proc_mem && nr.kind >= SYSNR_OPEN)
+	if (cfg_proc_mem && nr.kind >= SYSNR_OPEN && nr.kind < SYSNR_FILE)
 		call_open(&c);
+	if (filecall_wanted() && nr.kind >= SYSNR_FILE)
+		filecall(&c, nr.kind);
 }
 
 /* Which of the calls that share their kind, by the numbers of socketcall; what a 32-bit caller gave that,
@@ -182,9 +187,10 @@ static __always_inline void sysexit_socket(struct pt_regs *regs, struct sysnr nr
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 {
+	const __u32 last = filecall_wanted() ? SYSNR_KINDS : SYSNR_FILE - 1;
 	struct sysnr nr = {};
 
-	if (sysexit_idle(regs, ret) || !sysnr_classify(regs->orig_ax, SYSNR_KINDS, &nr) || pst_gate_closed())
+	if (sysexit_idle(regs, ret) || !sysnr_classify(regs->orig_ax, last, &nr) || pst_gate_closed())
 		return 0;
 	if (nr.kind >= SYSNR_NS)
 		sysexit_call(regs, nr, ret);

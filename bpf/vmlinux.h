@@ -72,6 +72,7 @@ enum {
 /* Only for "does this kernel have the helper": bpf_core_enum_value_exists(). */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
+	BPF_FUNC_get_func_ret = 184,
 	BPF_FUNC_map_lookup_percpu_elem = 195,
 };
 
@@ -234,6 +235,11 @@ struct file {
 	unsigned int f_flags;
 	struct inode *f_inode;
 	struct path f_path;
+};
+
+/* core_fixes.bpf.h: since when */
+struct renamedata {
+	struct dentry *old_dentry;
 };
 
 struct fs_struct {

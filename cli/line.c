@@ -455,6 +455,21 @@ static void bind_line(struct line *l)
 	refused(l);
 }
 
+static void file_line(struct line *l)
+{
+	field(l, "path");
+	refused(l);
+}
+
+static void file_to_line(struct line *l)
+{
+	field(l, "path");
+	put(l, " → ");
+	if (!field(l, "to_path"))
+		field(l, "target");
+	refused(l);
+}
+
 static void failed_line(struct line *l)
 {
 	field(l, "filename");
@@ -511,6 +526,12 @@ static const struct {
 	{PST_KIND_PROC_MEM, "write memory", C_YELLOW, target, false},
 	{PST_KIND_SOCKET_BIND, "bind", C_CYAN, bind_line, false},
 	{PST_KIND_SOCKET_CREATE, "socket", C_YELLOW, socket_line, false},
+	{PST_KIND_FILE_UNLINK, "unlink", C_MAGENTA, file_line, false},
+	{PST_KIND_FILE_RENAME, "rename", C_MAGENTA, file_to_line, false},
+	{PST_KIND_FILE_LINK, "link", C_MAGENTA, file_to_line, false},
+	{PST_KIND_FILE_SYMLINK, "symlink", C_MAGENTA, file_to_line, false},
+	{PST_KIND_FILE_MKDIR, "mkdir", C_MAGENTA, file_line, false},
+	{PST_KIND_FILE_MKNOD, "mknod", C_YELLOW, file_line, false},
 	{PST_KIND_CONNECT, "connect", C_CYAN, connect_line, false},
 	{PST_KIND_ACCEPT, "accept", C_CYAN, ends_line, false},
 	{PST_KIND_LISTEN, "listen", C_CYAN, listen_line, false},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Records of processes; convert_call.c has those of single calls, convert_sock.c those of the network. */
+/* Records of processes; convert_call.c has those of single calls, convert_file.c of files, convert_sock.c of
+ * the network. */
 #include "collector/convert.h"
 
 #include <errno.h>
@@ -188,6 +189,12 @@ static const struct {
 	{PST_REC_SOCKET_CREATE, PST_TOPIC_NET, sizeof(struct pst_rec_socket)},
 	{PST_REC_UDP_EVICTED, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
 	{PST_REC_UDP_READ, PST_TOPIC_NET, sizeof(struct pst_rec_udp)},
+	{PST_REC_FILE_UNLINK, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
+	{PST_REC_FILE_RENAME, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
+	{PST_REC_FILE_LINK, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
+	{PST_REC_FILE_SYMLINK, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
+	{PST_REC_FILE_MKDIR, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
+	{PST_REC_FILE_MKNOD, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
 	{PST_REC_FLOW_EVICTED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
 	{PST_REC_FLOW_READ, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
 	{PST_REC_FLOW_DROPPED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
@@ -211,6 +218,8 @@ static bool tail_fits(const struct pst_rec *rec, size_t len)
 		       len - sizeof(*exec);
 	if (rec->kind == PST_REC_EXEC_FAILED)
 		return (size_t)failed->filename_len + failed->argv_len <= len - sizeof(*failed);
+	if (convert_is_file(rec->kind))
+		return convert_file_fits((const void *)rec, len);
 	return true;
 }
 
@@ -240,6 +249,8 @@ int convert_record(struct convert *c, const struct pst_rec *rec, size_t len, str
 	case PST_REC_CRED:
 		return convert_cred((const void *)rec, out);
 	default:
+		if (convert_is_file(rec->kind))
+			return convert_file_record((const void *)rec, out);
 		return rec->kind <= PST_REC_PROC_MEM ? convert_call_record(rec, out)
 						     : convert_net_record(c, rec, out);
 	}

@@ -30,6 +30,14 @@ struct number_text {
 /* The name, or else the number into @buf, which has to live as long as the value. */
 struct pst_val convert_name(const char *const *names, size_t n, uint32_t number, struct number_text *buf);
 
+static inline bool convert_is_file(unsigned kind)
+{
+	return kind >= PST_REC_FILE_UNLINK && kind <= PST_REC_FILE_MKNOD;
+}
+
+/* Is its tail as long as it says? */
+bool convert_file_fits(const struct pst_rec_file *r, size_t len);
+int convert_file_record(const struct pst_rec_file *r, struct pst_buf *out);
 int convert_call_record(const struct pst_rec *rec, struct pst_buf *out);
 /* Sockets that are made and bound. */
 int convert_sockcall_record(const struct pst_rec *rec, struct pst_buf *out);

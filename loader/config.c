@@ -41,6 +41,12 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("socket", SENSOR_SOCKET,
 		"sockets of unusual kinds: raw, packet, netlink but of routes, all but IP and Unix"),
 	SENSOR_FIELD("bind", SENSOR_BIND, "addresses that sockets are bound to: IP, Unix, packet, vsock"),
+	SENSOR_FIELD("file_unlink", SENSOR_FILE_UNLINK, "names of files that are removed; off by default"),
+	SENSOR_FIELD("file_rename", SENSOR_FILE_RENAME, "files that are renamed; off by default"),
+	SENSOR_FIELD("file_link", SENSOR_FILE_LINK, "further names of files (hard links); off by default"),
+	SENSOR_FIELD("file_symlink", SENSOR_FILE_SYMLINK, "symbolic links that are made; off by default"),
+	SENSOR_FIELD("file_mkdir", SENSOR_FILE_MKDIR, "directories that are made; off by default"),
+	SENSOR_FIELD("file_mknod", SENSOR_FILE_MKNOD, "devices and FIFOs that are made"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -73,6 +79,12 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("proc_mem", SENSOR_PROC_MEM),
 	RUNG_FIELD("socket", SENSOR_SOCKET),
 	RUNG_FIELD("bind", SENSOR_BIND),
+	RUNG_FIELD("file_unlink", SENSOR_FILE_UNLINK),
+	RUNG_FIELD("file_rename", SENSOR_FILE_RENAME),
+	RUNG_FIELD("file_link", SENSOR_FILE_LINK),
+	RUNG_FIELD("file_symlink", SENSOR_FILE_SYMLINK),
+	RUNG_FIELD("file_mkdir", SENSOR_FILE_MKDIR),
+	RUNG_FIELD("file_mknod", SENSOR_FILE_MKNOD),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };
@@ -234,13 +246,25 @@ static int strs_set(struct pst_strs *strs, const char *const *from, size_t n)
 	return 0;
 }
 
+/* What compilers and package managers do all day: told on request. */
+static bool is_frequent(int sensor)
+{
+	static const int frequent[] = {SENSOR_FILE_UNLINK, SENSOR_FILE_RENAME, SENSOR_FILE_LINK,
+		SENSOR_FILE_SYMLINK, SENSOR_FILE_MKDIR};
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(frequent); i++)
+		if (frequent[i] == sensor)
+			return true;
+	return false;
+}
+
 static int init(struct loader_config *c)
 {
 	static const char *const interfaces[] = {"*", "!lo"};
 	int r;
 
 	for (int i = 0; i < SENSOR_MAX; i++) {
-		c->sensors[i] = true;
+		c->sensors[i] = !is_frequent(i);
 		c->rungs[i] = strdup("auto");
 		if (!c->rungs[i])
 			return -ENOMEM;

@@ -9,6 +9,7 @@
 #include "bpf/cred.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
+#include "bpf/files.skel.h"
 #include "bpf/flow.skel.h"
 #include "bpf/guard.skel.h"
 #include "bpf/iters.skel.h"
@@ -36,6 +37,7 @@ const struct image images[] = {
 	IMAGE(iters),
 	IMAGE(sysexit),
 	IMAGE(calls),
+	IMAGE(files),
 	IMAGE(udp),
 	IMAGE(execfail),
 	IMAGE(execfail32),

@@ -67,6 +67,45 @@ static __always_inline struct dentry *pst_ovl_upper(struct inode *inode)
 	return upper;
 }
 
+/*
+ * Functions of the VFS got another first argument in 5.12, the user namespace of the mount (6521f8917082),
+ * which a mount has had since then, and which became an idmap in 6.2.
+ */
+struct vfsmount___5_12 {
+	struct user_namespace *mnt_userns;
+} __attribute__((preserve_access_index));
+
+struct vfsmount___6_2 {
+	struct mnt_idmap *mnt_idmap;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 pst_vfs_shift(void)
+{
+	return bpf_core_field_exists(((struct vfsmount___5_12 *)0)->mnt_userns) ||
+	       bpf_core_field_exists(((struct vfsmount___6_2 *)0)->mnt_idmap);
+}
+
+/* Instead of the six arguments of vfs_rename: 5.12 (9fe61450972d), and 5.10 after 5.10.220. */
+static __always_inline bool pst_vfs_renamedata(void)
+{
+	return bpf_core_type_exists(struct renamedata);
+}
+
+/*
+ * What the function of an fexit program returned. The helper came in 5.17 (f92c1e183604); before, it lies
+ * behind the @nargs arguments.
+ */
+static __always_inline __u64 pst_func_ret(__u64 *ctx, const __u32 nargs)
+{
+	__u64 ret = 0;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_func_ret))
+		bpf_get_func_ret(ctx, &ret);
+	else
+		bpf_probe_read_kernel(&ret, sizeof(ret), ctx + nargs);
+	return ret;
+}
+
 /* Run counters were behind aux until 5.12 (700d4796ef59), as plain words until 5.17 (61a0abaee209). */
 struct bpf_prog_aux___5_10 {
 	struct bpf_prog_stats *stats;

@@ -36,12 +36,24 @@ enum pst_path_slot {
 	PST_PATH_SLOTS = 2,
 };
 
+/* An object whose programs may be preempted says how many it wants beside CPUs, and who has which. */
+#ifdef PST_PATH_POOL
+#define PST_PATH_BUF file_path
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PST_PATH_POOL);
+	__type(key, __u32);
+	__type(value, struct pst_path);
+} file_path SEC(".maps");
+#else
+#define PST_PATH_BUF path_buf
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, PST_PATH_SLOTS);
 	__type(key, __u32);
 	__type(value, struct pst_path);
 } path_buf SEC(".maps");
+#endif
 
 /* What one step needs of a dentry. */
 struct pst_dentry {
@@ -116,7 +128,7 @@ static __always_inline void pst_path_pseudo(struct pst_path *p, const struct pst
  */
 __noinline int pst_path_climb(__u32 slot)
 {
-	struct pst_path *p = bpf_map_lookup_elem(&path_buf, &slot);
+	struct pst_path *p = bpf_map_lookup_elem(&PST_PATH_BUF, &slot);
 	struct pst_dentry d;
 	__u64 at;
 
@@ -143,6 +155,32 @@ __noinline int pst_path_climb(__u32 slot)
 	return 1;
 }
 
+static __always_inline void pst_path_begin(struct pst_path *p)
+{
+	p->off = PST_PATH_MAX;
+	p->names = 0;
+	p->cut = 0;
+}
+
+/* Puts the path of the dentry before what is there. */
+static __always_inline void pst_path_end(
+	__u32 slot, struct pst_path *p, struct vfsmount *mnt, struct dentry *dentry)
+{
+	struct dentry *root = NULL;
+
+	if (!mnt || !dentry)
+		return;
+	bpf_core_read(&root, sizeof(root), &mnt->mnt_root);
+	p->dentry = (__u64)dentry;
+	p->mnt_root = (__u64)root;
+	p->mount = (__u64)mnt - bpf_core_field_offset(struct mount, mnt);
+	p->cut |= pst_path_climb(slot);
+	if (p->off == PST_PATH_MAX && !p->cut) {
+		p->off = PST_PATH_MAX - 1;
+		p->buf[PST_PATH_MAX - 1] = '/';
+	}
+}
+
 /*
  * Resolves into this CPU's buffer of that slot: the path is buf[off .. PST_PATH_MAX), and cut says that its
  * head is missing. NULL only to please the verifier.
@@ -150,25 +188,12 @@ __noinline int pst_path_climb(__u32 slot)
 static __always_inline struct pst_path *pst_path_resolve(
 	__u32 slot, struct vfsmount *mnt, struct dentry *dentry)
 {
-	struct pst_path *p = bpf_map_lookup_elem(&path_buf, &slot);
-	struct dentry *root = NULL;
+	struct pst_path *p = bpf_map_lookup_elem(&PST_PATH_BUF, &slot);
 
 	if (!p)
 		return NULL;
-	p->off = PST_PATH_MAX;
-	p->names = 0;
-	p->cut = 0;
-	if (!mnt || !dentry)
-		return p;
-	bpf_core_read(&root, sizeof(root), &mnt->mnt_root);
-	p->dentry = (__u64)dentry;
-	p->mnt_root = (__u64)root;
-	p->mount = (__u64)mnt - bpf_core_field_offset(struct mount, mnt);
-	p->cut = pst_path_climb(slot);
-	if (p->off == PST_PATH_MAX && !p->cut) {
-		p->off = PST_PATH_MAX - 1;
-		p->buf[PST_PATH_MAX - 1] = '/';
-	}
+	pst_path_begin(p);
+	pst_path_end(slot, p, mnt, dentry);
 	return p;
 }
 

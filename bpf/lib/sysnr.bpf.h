@@ -32,33 +32,62 @@ enum sysnr_kind {
 	SYSNR_OPEN,
 	SYSNR_OPENAT,
 	SYSNR_OPENANY, /* whose flags are not in a register: creat, openat2 */
+	SYSNR_FILE,    /* the first that changes files; bpf/lib/filecalls.bpf.h has their arguments */
+	SYSNR_UNLINK = SYSNR_FILE,
+	SYSNR_UNLINKAT,
+	SYSNR_RMDIR,
+	SYSNR_RENAME,
+	SYSNR_RENAMEAT,
+	SYSNR_RENAMEAT2,
+	SYSNR_LINK,
+	SYSNR_LINKAT,
+	SYSNR_SYMLINK,
+	SYSNR_SYMLINKAT,
+	SYSNR_MKDIR,
+	SYSNR_MKDIRAT,
+	SYSNR_MKNOD,
+	SYSNR_MKNODAT,
 	SYSNR_KINDS,
+	SYSNR_FILES = SYSNR_KINDS - SYSNR_FILE,
 };
-_Static_assert(SYSNR_KINDS <= 16, "four bits each");
+_Static_assert(SYSNR_KINDS <= 256, "eight bits each");
 
-#define NATIVE(kind) (kind)
-#define COMPAT(kind) ((kind) << 4)
+#define NATIVE(kind)       (kind)
+#define COMPAT(kind)       ((kind) << 8)
+#define SYSNR_NATIVE(word) ((word)&255)
+#define SYSNR_COMPAT(word) ((word) >> 8)
 
 /*
  * One load says of most calls that nobody asks for them: low half native, high half 32-bit. What is frequent
- * has no other half: so its arguments can be looked at before the numbering is, and open and creat of 32-bit
- * callers (5 and 8) are not here, as each fstat and lseek of the others would have to be asked which it is.
+ * has no other half, unless somebody wants changes of files: so its arguments can be looked at before the
+ * numbering is, and open and creat of 32-bit callers (5 and 8) are not here, as each fstat and lseek of the
+ * others would have to be asked which it is.
  */
-static const __u8 sysnr_kinds[SYSNR_MAX] = {
-	[2] = NATIVE(SYSNR_OPEN),      /* open */
-	[9] = NATIVE(SYSNR_MMAP),      /* mmap */
-	[10] = NATIVE(SYSNR_MPROTECT), /* mprotect */
+static const __u16 sysnr_kinds[SYSNR_MAX] = {
+	[2] = NATIVE(SYSNR_OPEN),                             /* open */
+	[9] = NATIVE(SYSNR_MMAP) | COMPAT(SYSNR_LINK),        /* mmap */
+	[10] = NATIVE(SYSNR_MPROTECT) | COMPAT(SYSNR_UNLINK), /* mprotect */
 	[11] = COMPAT(SYSNR_EXECVE),
+	[14] = COMPAT(SYSNR_MKNOD),
 	[23] = COMPAT(SYSNR_CRED),   /* setuid, 16 bits */
 	[26] = COMPAT(SYSNR_PTRACE), /* ptrace */
+	[38] = COMPAT(SYSNR_RENAME),
+	[39] = COMPAT(SYSNR_MKDIR),
+	[40] = COMPAT(SYSNR_RMDIR),
 	[41] = NATIVE(SYSNR_SOCKET), /* socket */
 	[43] = NATIVE(SYSNR_SOCKET), /* accept */
 	[46] = COMPAT(SYSNR_CRED),   /* setgid, 16 bits */
 	[49] = NATIVE(SYSNR_SOCKET), /* bind */
 	[59] = NATIVE(SYSNR_EXECVE),
-	[70] = COMPAT(SYSNR_CRED),      /* setreuid, 16 bits */
-	[71] = COMPAT(SYSNR_CRED),      /* setregid, 16 bits */
-	[85] = NATIVE(SYSNR_OPENANY),   /* creat */
+	[70] = COMPAT(SYSNR_CRED), /* setreuid, 16 bits */
+	[71] = COMPAT(SYSNR_CRED), /* setregid, 16 bits */
+	[82] = NATIVE(SYSNR_RENAME),
+	[83] = NATIVE(SYSNR_MKDIR) | COMPAT(SYSNR_SYMLINK),
+	[84] = NATIVE(SYSNR_RMDIR),
+	[85] = NATIVE(SYSNR_OPENANY), /* creat */
+	[86] = NATIVE(SYSNR_LINK),
+	[87] = NATIVE(SYSNR_UNLINK),
+	[88] = NATIVE(SYSNR_SYMLINK),
 	[101] = NATIVE(SYSNR_PTRACE),   /* ptrace */
 	[102] = COMPAT(SYSNR_SOCKET),   /* socketcall */
 	[105] = NATIVE(SYSNR_CRED),     /* setuid */
@@ -71,37 +100,52 @@ static const __u8 sysnr_kinds[SYSNR_MAX] = {
 	[123] = NATIVE(SYSNR_CRED),     /* setfsgid */
 	[125] = COMPAT(SYSNR_MPROTECT), /* mprotect */
 	[126] = NATIVE(SYSNR_CRED),     /* capset */
-	[138] = COMPAT(SYSNR_CRED),     /* setfsuid, 16 bits */
-	[139] = COMPAT(SYSNR_CRED),     /* setfsgid, 16 bits */
-	[164] = COMPAT(SYSNR_CRED),     /* setresuid, 16 bits */
-	[170] = COMPAT(SYSNR_CRED),     /* setresgid, 16 bits */
-	[185] = COMPAT(SYSNR_CRED),     /* capset */
-	[192] = COMPAT(SYSNR_MMAP),     /* mmap2 */
-	[203] = COMPAT(SYSNR_CRED),     /* setreuid */
-	[204] = COMPAT(SYSNR_CRED),     /* setregid */
-	[208] = COMPAT(SYSNR_CRED),     /* setresuid */
-	[210] = COMPAT(SYSNR_CRED),     /* setresgid */
-	[213] = COMPAT(SYSNR_CRED),     /* setuid */
-	[214] = COMPAT(SYSNR_CRED),     /* setgid */
-	[215] = COMPAT(SYSNR_CRED),     /* setfsuid */
-	[216] = COMPAT(SYSNR_CRED),     /* setfsgid */
-	[257] = NATIVE(SYSNR_OPENAT),   /* openat */
-	[272] = NATIVE(SYSNR_NS),       /* unshare */
-	[288] = NATIVE(SYSNR_SOCKET),   /* accept4 */
-	[295] = COMPAT(SYSNR_OPENAT),   /* openat */
-	[298] = NATIVE(SYSNR_PERF),     /* perf_event_open */
+	[133] = NATIVE(SYSNR_MKNOD),
+	[138] = COMPAT(SYSNR_CRED),   /* setfsuid, 16 bits */
+	[139] = COMPAT(SYSNR_CRED),   /* setfsgid, 16 bits */
+	[164] = COMPAT(SYSNR_CRED),   /* setresuid, 16 bits */
+	[170] = COMPAT(SYSNR_CRED),   /* setresgid, 16 bits */
+	[185] = COMPAT(SYSNR_CRED),   /* capset */
+	[192] = COMPAT(SYSNR_MMAP),   /* mmap2 */
+	[203] = COMPAT(SYSNR_CRED),   /* setreuid */
+	[204] = COMPAT(SYSNR_CRED),   /* setregid */
+	[208] = COMPAT(SYSNR_CRED),   /* setresuid */
+	[210] = COMPAT(SYSNR_CRED),   /* setresgid */
+	[213] = COMPAT(SYSNR_CRED),   /* setuid */
+	[214] = COMPAT(SYSNR_CRED),   /* setgid */
+	[215] = COMPAT(SYSNR_CRED),   /* setfsuid */
+	[216] = COMPAT(SYSNR_CRED),   /* setfsgid */
+	[257] = NATIVE(SYSNR_OPENAT), /* openat */
+	[258] = NATIVE(SYSNR_MKDIRAT),
+	[259] = NATIVE(SYSNR_MKNODAT),
+	[263] = NATIVE(SYSNR_UNLINKAT),
+	[264] = NATIVE(SYSNR_RENAMEAT),
+	[265] = NATIVE(SYSNR_LINKAT),
+	[266] = NATIVE(SYSNR_SYMLINKAT),
+	[272] = NATIVE(SYSNR_NS),     /* unshare */
+	[288] = NATIVE(SYSNR_SOCKET), /* accept4 */
+	[295] = COMPAT(SYSNR_OPENAT), /* openat */
+	[296] = COMPAT(SYSNR_MKDIRAT),
+	[297] = COMPAT(SYSNR_MKNODAT),
+	[298] = NATIVE(SYSNR_PERF), /* perf_event_open */
+	[301] = COMPAT(SYSNR_UNLINKAT),
+	[302] = COMPAT(SYSNR_RENAMEAT),
+	[303] = COMPAT(SYSNR_LINKAT),
+	[304] = COMPAT(SYSNR_SYMLINKAT),
 	[308] = NATIVE(SYSNR_NS),       /* setns */
 	[310] = COMPAT(SYSNR_NS),       /* unshare */
 	[311] = NATIVE(SYSNR_VM_WRITE), /* process_vm_writev */
-	[319] = NATIVE(SYSNR_MEMFD),    /* memfd_create */
-	[321] = NATIVE(SYSNR_BPF),      /* bpf */
+	[316] = NATIVE(SYSNR_RENAMEAT2),
+	[319] = NATIVE(SYSNR_MEMFD), /* memfd_create */
+	[321] = NATIVE(SYSNR_BPF),   /* bpf */
 	[322] = NATIVE(SYSNR_EXECVEAT),
 	[329] = NATIVE(SYSNR_MPROTECT), /* pkey_mprotect */
 	[336] = COMPAT(SYSNR_PERF),     /* perf_event_open */
 	[346] = COMPAT(SYSNR_NS),       /* setns */
 	[348] = COMPAT(SYSNR_VM_WRITE), /* process_vm_writev */
-	[356] = COMPAT(SYSNR_MEMFD),    /* memfd_create */
-	[357] = COMPAT(SYSNR_BPF),      /* bpf */
+	[353] = COMPAT(SYSNR_RENAMEAT2),
+	[356] = COMPAT(SYSNR_MEMFD), /* memfd_create */
+	[357] = COMPAT(SYSNR_BPF),   /* bpf */
 	[358] = COMPAT(SYSNR_EXECVEAT),
 	[359] = COMPAT(SYSNR_SOCKET),                          /* socket */
 	[361] = COMPAT(SYSNR_SOCKET),                          /* bind */
@@ -150,7 +194,7 @@ static __always_inline bool sysnr_upto(__u32 kind, __u32 last)
  * compare and one load. */
 static __always_inline bool sysnr_classify(__u64 nr, __u32 last, struct sysnr *ret_nr)
 {
-	__u8 kinds;
+	__u16 kinds;
 
 	if (nr >= SYSNR_MAX) {
 		if (!(nr & SYSNR_X32_BIT))
@@ -160,14 +204,14 @@ static __always_inline bool sysnr_classify(__u64 nr, __u32 last, struct sysnr *r
 		ret_nr->ptr32 = true;
 		ret_nr->kind = sysnr_x32(nr);
 		if (nr < SYSNR_MAX)
-			ret_nr->kind = sysnr_kinds[nr & (SYSNR_MAX - 1)] & 15;
+			ret_nr->kind = SYSNR_NATIVE(sysnr_kinds[nr & (SYSNR_MAX - 1)]);
 		return sysnr_upto(ret_nr->kind, last);
 	}
 	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
-	if (!sysnr_upto(kinds & 15, last) && !sysnr_upto(kinds >> 4, last))
+	if (!sysnr_upto(SYSNR_NATIVE(kinds), last) && !sysnr_upto(SYSNR_COMPAT(kinds), last))
 		return false;
 	ret_nr->compat = ret_nr->ptr32 = sysnr_is_compat();
-	ret_nr->kind = ret_nr->compat ? kinds >> 4 : kinds & 15;
+	ret_nr->kind = ret_nr->compat ? SYSNR_COMPAT(kinds) : SYSNR_NATIVE(kinds);
 	return sysnr_upto(ret_nr->kind, last);
 }
 

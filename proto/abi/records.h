@@ -63,6 +63,14 @@ enum pst_rec_kind {
 	PST_REC_FLOW_READ =
 		33, /* struct pst_rec_flow: made by the collector when it reads a slot, for recordings */
 	PST_REC_FLOW_DROPPED = 34, /* the same of a slot of `guard_flows` */
+
+	/* struct pst_rec_file */
+	PST_REC_FILE_UNLINK = 35, /* rmdir too */
+	PST_REC_FILE_RENAME = 36,
+	PST_REC_FILE_LINK = 37,
+	PST_REC_FILE_SYMLINK = 38,
+	PST_REC_FILE_MKDIR = 39,
+	PST_REC_FILE_MKNOD = 40,
 };
 
 /* Head of every record. */
@@ -284,6 +292,42 @@ struct pst_rec_proc_mem {
 	__u32 readable;         /* not for writing alone */
 	__u32 pad;
 };
+
+/* ---- changes of files, process class ---- */
+
+#define PST_FILE_PATH_MAX 4095 /* what a system call takes, without its NUL */
+
+enum pst_file_rec_flags {
+	PST_FILE_CUT = 1 << 0,         /* the path lost its head, or what was given its end */
+	PST_FILE_TO_CUT = 1 << 1,      /* the same of the second path */
+	PST_FILE_AS_GIVEN = 1 << 2,    /* paths as the caller gave them, and where they begin */
+	PST_FILE_RESULT_OPEN = 1 << 3, /* told before it was done: `error` is not known */
+};
+
+/* What the tail is made of, one after the other. A path as given that is not absolute begins at its base. */
+enum pst_file_part {
+	PST_FILE_BASE = 0,
+	PST_FILE_PATH = 1,
+	PST_FILE_TO_BASE = 2,
+	PST_FILE_TO = 3,
+	PST_FILE_PARTS = 4,
+};
+
+/* Tail: the parts, none with a NUL, padded with zeros to 8. What does not apply, or is not known, is zero. */
+struct pst_rec_file {
+	struct pst_rec h; /* flags: enum pst_file_rec_flags */
+	struct pst_task task;
+	__u64 ino;
+	__u32 dev;        /* of the file system, kernel dev_t */
+	__u32 mode;       /* st_mode: of the file, or as asked for */
+	__u32 rdev;       /* MKNOD: kernel dev_t of the device */
+	__u32 call_flags; /* RENAME: RENAME_* */
+	__s32 error;
+	__u16 len[PST_FILE_PARTS];
+	__u32 pad;
+};
+static_assert(sizeof(struct pst_rec_file) + 2 * (PST_FILE_PATH_MAX + PST_CWD_MAX) + 8 <= PST_REC_MAX,
+	"room for a record");
 
 /* ---- net class ---- */
 

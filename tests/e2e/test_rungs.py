@@ -7,11 +7,13 @@ The lines `# rung SENSOR/RUNG ...` are what tests/vm/rungs.py puts together from
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -251,6 +253,34 @@ class Rungs(pipeline.PipelineTest):
         pid = deeds.child(lambda: deeds.bind_unix(name))
         seen.wait(lambda: seen.select("socket_bind", lambda e: (e.get("pid"), e.get("family"), e.get("path"))
                                       == (pid, socket.AF_UNIX, b"@" + name.encode())), "address")
+
+    # ---- files ----
+
+    def file_event(self, seen, kind, do, name, field="path"):
+        """A child does it in a folder of the test; sys_exit has the path as it was given, which is whole."""
+        folder = tempfile.mkdtemp(prefix="pst-rung-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(os.path.realpath(folder), name)
+        pid = deeds.child(lambda: do(path))
+        seen.wait(lambda: seen.select(kind, lambda e: (e.get("pid"), e.get(field), e.get("error")) == (pid, path.encode(), 0)), kind)
+
+    def see_file_unlink(self, _p, seen, _peer):
+        self.file_event(seen, "file_unlink", lambda path: (os.mkdir(path), os.rmdir(path)), "gone")
+
+    def see_file_rename(self, _p, seen, _peer):
+        self.file_event(seen, "file_rename", lambda path: (os.mkdir(path + "0"), os.rename(path + "0", path)), "new", "to_path")
+
+    def see_file_link(self, _p, seen, _peer):
+        self.file_event(seen, "file_link", lambda path: (os.mknod(path + "0"), os.link(path + "0", path)), "link", "to_path")
+
+    def see_file_symlink(self, _p, seen, _peer):
+        self.file_event(seen, "file_symlink", lambda path: os.symlink("nowhere", path), "symbol")
+
+    def see_file_mkdir(self, _p, seen, _peer):
+        self.file_event(seen, "file_mkdir", os.mkdir, "folder")
+
+    def see_file_mknod(self, _p, seen, _peer):
+        self.file_event(seen, "file_mknod", os.mkfifo, "fifo")
 
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * First rung of the sensors of files. Two programs an operation: the security hook has the paths and is asked
+ * before it is done, the function of the VFS knows what came of it. Between the two what was asked is kept by
+ * the task. An overlay calls the VFS again for the file below, with another dentry: that is not told.
+ *
+ * Only the first of the two looks at the gate: what a generation has heard being asked, it tells.
+ */
+#include "bpf/lib/files.bpf.h"
+#include "bpf/lib/gate.bpf.h"
+
+#define FILE_ASKS     1024
+#define EWOULDBLOCK   11
+#define FILE_NAME_MAX 256
+
+struct file_what {
+	__u64 match; /* dentry that the VFS is asked to change */
+	__u64 mnt, dentry;
+	__u64 to_mnt, to_dentry;
+	__u64 text; /* of a symbolic link */
+	__u64 ino;
+	__u32 dev, mode, rdev, call_flags;
+	__u32 kind;
+	__u32 pad;
+};
+
+/* A name that is kept, as a rename changes those of files. */
+struct file_leaf {
+	volatile __u64 at; /* of `name`: read back it is a number, as functions take it; 0: none is kept */
+	__u32 len;
+	__u32 pad;
+	char name[FILE_NAME_MAX];
+};
+
+/* With a name kept, the dentry is of the folder. */
+struct file_ask {
+	struct file_what what;
+	struct file_leaf leaf, to_leaf;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FILE_ASKS);
+	__type(key, __u64); /* address of the task */
+	__type(value, struct file_ask);
+} file_asks SEC(".maps");
+
+static const struct file_ask nothing;
+
+/* An argument of the function. Not read from ctx directly: see calls.bpf.c. */
+static __always_inline __u64 arg(__u64 *ctx, __u32 n)
+{
+	__u64 v = 0;
+
+	bpf_probe_read_kernel(&v, sizeof(v), ctx + n);
+	return v;
+}
+
+static __always_inline void fill(struct pst_rec_file *r, const struct file_what *w, __s32 error, __u16 flags)
+{
+	r->h.flags |= flags;
+	r->error = error;
+	r->ino = w->ino;
+	r->dev = w->dev;
+	r->mode = w->mode;
+	r->rdev = w->rdev;
+	r->call_flags = w->call_flags;
+}
+
+/* Before it is done the dentries have their names. */
+static __always_inline void tell_asked(const struct file_what *w, __s32 error, __u16 flags)
+{
+	__u32 slot = file_begin(w->kind);
+	struct file_area *a = file_area_of(slot);
+
+	if (!a)
+		return;
+	fill(&a->rec, w, error, flags);
+	file_add_path(slot, PST_FILE_PATH, w->mnt, w->dentry, 0);
+	if (w->to_dentry)
+		file_add_path(slot, PST_FILE_TO, w->to_mnt, w->to_dentry, 0);
+	if (w->text)
+		file_add_string(slot, PST_FILE_TO, w->text, false);
+	file_end(slot);
+}
+
+static __always_inline void tell_done(struct file_ask *ask, __s32 error)
+{
+	struct file_what *w = &ask->what;
+	__u32 slot = file_begin(w->kind);
+	struct file_area *a = file_area_of(slot);
+
+	if (!a)
+		return;
+	if (!w->ino && !error) /* it has just been made */
+		file_inode((void *)w->match, &w->ino, &w->dev, &w->mode);
+	fill(&a->rec, w, error, 0);
+	file_add_path(slot, PST_FILE_PATH | ask->leaf.len << 16, w->mnt, w->dentry, ask->leaf.at);
+	if (w->to_dentry)
+		file_add_path(
+			slot, PST_FILE_TO | ask->to_leaf.len << 16, w->to_mnt, w->to_dentry, ask->to_leaf.at);
+	if (w->text)
+		file_add_string(slot, PST_FILE_TO, w->text, false);
+	file_end(slot);
+}
+
+/* The security modules said @ret. NULL: it is told already, as they refused or as too many are asking. */
+static __always_inline struct file_ask *file_asked(const struct file_what *w, int ret)
+{
+	__u64 task = bpf_get_current_task();
+	struct file_ask *ask = NULL;
+
+	if (ret) {
+		tell_asked(w, -ret, 0);
+		return NULL;
+	}
+	if (bpf_map_lookup_elem(&file_asks, &task)) /* what it asked before was done past our programs */
+		pst_count_lost(PST_CLASS_PROCESS, sizeof(struct pst_rec_file));
+	if (!bpf_map_update_elem(&file_asks, &task, &nothing, BPF_ANY))
+		ask = bpf_map_lookup_elem(&file_asks, &task);
+	if (!ask) {
+		tell_asked(w, 0, PST_FILE_RESULT_OPEN);
+		return NULL;
+	}
+	ask->what = *w;
+	return ask;
+}
+
+/*
+ * @ret: an int, or since 6.15 of vfs_mkdir (88d5baf69082) a dentry or an error in its place. A lease that has
+ * to be broken makes the caller ask again.
+ */
+static __always_inline int file_done(__u32 kind, __u64 dentry, __u64 ret)
+{
+	__u64 task = bpf_get_current_task();
+	struct file_ask *ask = bpf_map_lookup_elem(&file_asks, &task);
+	__u32 high = ret >> 32;
+	__s32 error = high && high != ~0U ? 0 : -(__s32)ret;
+
+	if (!ask || ask->what.match != dentry || ask->what.kind != kind)
+		return 0;
+	if (error != EWOULDBLOCK)
+		tell_done(ask, error);
+	bpf_map_delete_elem(&file_asks, &task);
+	return 0;
+}
+
+/* Where the compiler has put the beginning of vfs_rmdir into its caller (5.10): what it has not told yet. */
+SEC("fexit/do_rmdir")
+int files_do_rmdir(__u64 *ctx)
+{
+	__u64 task = bpf_get_current_task();
+	struct file_ask *ask = bpf_map_lookup_elem(&file_asks, &task);
+
+	return ask ? file_done(PST_REC_FILE_UNLINK, ask->what.match, (__u32)ctx[2]) : 0;
+}
+
+/* ---- asked ---- */
+
+static __always_inline struct file_what what(__u32 kind, __u64 match, __u64 dir)
+{
+	struct file_what w = {.kind = kind, .match = match, .dentry = match};
+
+	w.mnt = (__u64)BPF_CORE_READ((struct path *)dir, mnt);
+	return w;
+}
+
+/* A name in a folder: arguments 0 and 1. */
+static __always_inline struct file_what what_in(__u32 kind, __u64 *ctx)
+{
+	return what(kind, arg(ctx, 1), arg(ctx, 0));
+}
+
+static __always_inline void what_file(struct file_what *w, __u64 dentry)
+{
+	file_inode((void *)dentry, &w->ino, &w->dev, &w->mode);
+}
+
+static __always_inline int ask_remove(__u64 *ctx)
+{
+	struct file_what w = what_in(PST_REC_FILE_UNLINK, ctx);
+
+	what_file(&w, w.match);
+	file_asked(&w, (int)ctx[2]);
+	return 0;
+}
+
+SEC("fexit/security_path_unlink")
+int files_ask_unlink(__u64 *ctx)
+{
+	return pst_gate_closed() ? 0 : ask_remove(ctx);
+}
+
+SEC("fexit/security_path_rmdir")
+int files_ask_rmdir(__u64 *ctx)
+{
+	return pst_gate_closed() ? 0 : ask_remove(ctx);
+}
+
+static __always_inline void keep_name(struct file_leaf *leaf, __u64 dentry)
+{
+	const unsigned char *name = BPF_CORE_READ((struct dentry *)dentry, d_name.name);
+	long n = bpf_probe_read_kernel_str(leaf->name, sizeof(leaf->name), name);
+
+	leaf->at = (__u64)leaf->name;
+	leaf->len = n > 0 ? n - 1 : 0;
+}
+
+SEC("fexit/security_path_rename")
+int files_ask_rename(__u64 *ctx)
+{
+	struct path *dir = (void *)arg(ctx, 0), *to_dir = (void *)arg(ctx, 2);
+	struct file_ask *ask;
+	struct file_what w;
+
+	if (pst_gate_closed())
+		return 0;
+	w = what(PST_REC_FILE_RENAME, arg(ctx, 1), (__u64)dir);
+	what_file(&w, w.match);
+	w.to_mnt = (__u64)BPF_CORE_READ(to_dir, mnt);
+	w.to_dentry = arg(ctx, 3);
+	w.call_flags = arg(ctx, 4);
+	ask = file_asked(&w, (int)ctx[5]);
+	if (!ask)
+		return 0;
+	keep_name(&ask->leaf, w.match);
+	keep_name(&ask->to_leaf, w.to_dentry);
+	ask->what.dentry = (__u64)BPF_CORE_READ(dir, dentry);
+	ask->what.to_dentry = (__u64)BPF_CORE_READ(to_dir, dentry);
+	return 0;
+}
+
+SEC("fexit/security_path_link")
+int files_ask_link(__u64 *ctx)
+{
+	struct file_what w;
+
+	if (pst_gate_closed())
+		return 0;
+	w = what(PST_REC_FILE_LINK, arg(ctx, 2), arg(ctx, 1));
+	w.to_mnt = w.mnt;
+	w.to_dentry = w.match;
+	w.dentry = arg(ctx, 0); /* of the same mount, or it would be refused */
+	what_file(&w, w.dentry);
+	file_asked(&w, (int)ctx[3]);
+	return 0;
+}
+
+SEC("fexit/security_path_symlink")
+int files_ask_symlink(__u64 *ctx)
+{
+	struct file_what w;
+
+	if (pst_gate_closed())
+		return 0;
+	w = what_in(PST_REC_FILE_SYMLINK, ctx);
+	w.text = arg(ctx, 2);
+	file_asked(&w, (int)ctx[3]);
+	return 0;
+}
+
+SEC("fexit/security_path_mkdir")
+int files_ask_mkdir(__u64 *ctx)
+{
+	struct file_what w;
+
+	if (pst_gate_closed())
+		return 0;
+	w = what_in(PST_REC_FILE_MKDIR, ctx);
+	w.mode = S_IFDIR | (arg(ctx, 2) & ~S_IFMT & 0xffff);
+	file_asked(&w, (int)ctx[3]);
+	return 0;
+}
+
+/* Files that open(2) makes pass here too, and sockets that bind(2) makes: only devices and FIFOs are told. */
+SEC("fexit/security_path_mknod")
+int files_ask_mknod(__u64 *ctx)
+{
+	__u32 mode = arg(ctx, 2) & 0xffff, type = mode & S_IFMT;
+	struct file_what w;
+
+	if ((type != S_IFCHR && type != S_IFBLK && type != S_IFIFO) || pst_gate_closed())
+		return 0;
+	w = what_in(PST_REC_FILE_MKNOD, ctx);
+	w.mode = mode;
+	w.rdev = pst_new_decode_dev(arg(ctx, 3));
+	file_asked(&w, (int)ctx[4]);
+	return 0;
+}
+
+/* ---- done ---- */
+
+/* @dentry, @nargs: before 5.12 */
+#define DONE(name, function, kind, dentry, nargs)                                                            \
+	SEC("fexit/" function)                                                                               \
+	int name(__u64 *ctx)                                                                                 \
+	{                                                                                                    \
+		const __u32 shift = pst_vfs_shift();                                                         \
+                                                                                                             \
+		if (shift)                                                                                   \
+			return file_done(kind, arg(ctx, (dentry) + 1), pst_func_ret(ctx, (nargs) + 1));      \
+		return file_done(kind, arg(ctx, dentry), pst_func_ret(ctx, nargs));                          \
+	}
+
+DONE(files_unlink, "vfs_unlink", PST_REC_FILE_UNLINK, 1, 3)
+DONE(files_rmdir, "vfs_rmdir", PST_REC_FILE_UNLINK, 1, 2)
+DONE(files_link, "vfs_link", PST_REC_FILE_LINK, 2, 4)
+DONE(files_symlink, "vfs_symlink", PST_REC_FILE_SYMLINK, 1, 3)
+DONE(files_mkdir, "vfs_mkdir", PST_REC_FILE_MKDIR, 1, 3)
+DONE(files_mknod, "vfs_mknod", PST_REC_FILE_MKNOD, 1, 4)
+
+SEC("fexit/vfs_rename")
+int files_rename(__u64 *ctx)
+{
+	struct renamedata *rd;
+
+	if (!pst_vfs_renamedata())
+		return file_done(PST_REC_FILE_RENAME, arg(ctx, 1), pst_func_ret(ctx, 6));
+	rd = (void *)arg(ctx, 0);
+	return file_done(PST_REC_FILE_RENAME, (__u64)BPF_CORE_READ(rd, old_dentry), pst_func_ret(ctx, 1));
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

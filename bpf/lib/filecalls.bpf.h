@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Second rung of the sensors of files: system calls at their end, by what the caller gave them. Paths are
+ * read from its memory then, and what they are relative to is resolved; links in them, and "..", are not
+ * followed.
+ */
+#ifndef PST_FILECALLS_BPF_H
+#define PST_FILECALLS_BPF_H
+
+#include "bpf/lib/calls.bpf.h"
+#include "bpf/lib/files.bpf.h"
+#include "bpf/lib/sysnr.bpf.h"
+
+const volatile bool cfg_file_unlink = false;
+const volatile bool cfg_file_rename = false;
+const volatile bool cfg_file_link = false;
+const volatile bool cfg_file_symlink = false;
+const volatile bool cfg_file_mkdir = false;
+const volatile bool cfg_file_mknod = false;
+
+/* In the order of the kinds of record. */
+static __always_inline __u32 filecall_wanted(void)
+{
+	return cfg_file_unlink << 0 | cfg_file_rename << 1 | cfg_file_link << 2 | cfg_file_symlink << 3 |
+	       cfg_file_mkdir << 4 | cfg_file_mknod << 5;
+}
+
+#define AT_FDCWD     (-100)
+#define AT_REMOVEDIR 0x200
+
+/* Which argument is what; 0: none, else its number and one. */
+struct filecall {
+	__u8 kind; /* enum pst_rec_kind */
+	__u8 fd, path, to_fd, to;
+	__u8 mode, rdev, flags;
+};
+
+/* In the order of enum sysnr_kind, from SYSNR_FILE on. */
+static const struct filecall filecalls[SYSNR_FILES] = {
+	[SYSNR_UNLINK - SYSNR_FILE] = {PST_REC_FILE_UNLINK, .path = 1},
+	[SYSNR_UNLINKAT - SYSNR_FILE] = {PST_REC_FILE_UNLINK, .fd = 1, .path = 2, .flags = 3},
+	[SYSNR_RMDIR - SYSNR_FILE] = {PST_REC_FILE_UNLINK, .path = 1},
+	[SYSNR_RENAME - SYSNR_FILE] = {PST_REC_FILE_RENAME, .path = 1, .to = 2},
+	[SYSNR_RENAMEAT - SYSNR_FILE] = {PST_REC_FILE_RENAME, .fd = 1, .path = 2, .to_fd = 3, .to = 4},
+	[SYSNR_RENAMEAT2 -
+		SYSNR_FILE] = {PST_REC_FILE_RENAME, .fd = 1, .path = 2, .to_fd = 3, .to = 4, .flags = 5},
+	[SYSNR_LINK - SYSNR_FILE] = {PST_REC_FILE_LINK, .path = 1, .to = 2},
+	[SYSNR_LINKAT -
+		SYSNR_FILE] = {PST_REC_FILE_LINK, .fd = 1, .path = 2, .to_fd = 3, .to = 4, .flags = 5},
+	[SYSNR_SYMLINK - SYSNR_FILE] = {PST_REC_FILE_SYMLINK, .to = 1, .path = 2},
+	[SYSNR_SYMLINKAT - SYSNR_FILE] = {PST_REC_FILE_SYMLINK, .to = 1, .fd = 2, .path = 3},
+	[SYSNR_MKDIR - SYSNR_FILE] = {PST_REC_FILE_MKDIR, .path = 1, .mode = 2},
+	[SYSNR_MKDIRAT - SYSNR_FILE] = {PST_REC_FILE_MKDIR, .fd = 1, .path = 2, .mode = 3},
+	[SYSNR_MKNOD - SYSNR_FILE] = {PST_REC_FILE_MKNOD, .path = 1, .mode = 2, .rdev = 3},
+	[SYSNR_MKNODAT - SYSNR_FILE] = {PST_REC_FILE_MKNOD, .fd = 1, .path = 2, .mode = 3, .rdev = 4},
+};
+
+static __always_inline void filecall_args(struct file_area *a, const struct call *c)
+{
+	a->args[0] = 0;
+	a->args[1] = CALL_ARG0(c);
+	a->args[2] = CALL_ARG1(c);
+	a->args[3] = CALL_ARG2(c);
+	a->args[4] = CALL_ARG3(c);
+	a->args[5] = CALL_ARG4(c);
+}
+
+static __always_inline __u64 filecall_arg(const struct file_area *a, __u8 n)
+{
+	return a->args[n & (FILE_ARGS - 1)];
+}
+
+/* What a path that does not begin with a slash is relative to: a folder of the caller's, or its own. */
+__noinline int filecall_base(__u32 slot, __u32 part, __u32 fd)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	struct path at = {};
+	struct file *file;
+
+	if (fd == (__u32)AT_FDCWD) {
+		BPF_CORE_READ_INTO(&at, t, fs, pwd);
+	} else {
+		file = call_file(fd);
+		if (!file)
+			return 0;
+		BPF_CORE_READ_INTO(&at, file, f_path);
+	}
+	return file_add_path(slot, part, (__u64)at.mnt, (__u64)at.dentry, 0);
+}
+
+__noinline int filecall_path(__u32 slot, __u32 part, __u32 fd, __u64 path)
+{
+	char first = 0;
+
+	bpf_probe_read_user(&first, 1, (const void *)path);
+	if (first != '/')
+		filecall_base(slot, part - 1, fd);
+	return file_add_string(slot, part, path, true);
+}
+
+static __always_inline void filecall_paths(struct file_area *a, __u32 slot, const struct filecall *f)
+{
+	__u32 fd = f->fd ? filecall_arg(a, f->fd) : AT_FDCWD;
+
+	filecall_path(slot, PST_FILE_PATH, fd, filecall_arg(a, f->path));
+	if (!f->to)
+		return;
+	if (f->kind == PST_REC_FILE_SYMLINK) {
+		file_add_string(slot, PST_FILE_TO, filecall_arg(a, f->to), true);
+		return;
+	}
+	fd = f->to_fd ? filecall_arg(a, f->to_fd) : AT_FDCWD;
+	filecall_path(slot, PST_FILE_TO, fd, filecall_arg(a, f->to));
+}
+
+/* What is known of the file without having seen it. */
+static __always_inline __u32 filecall_mode(const struct file_area *a, const struct filecall *f, __u32 nr)
+{
+	__u32 mode = f->mode ? filecall_arg(a, f->mode) & 0xffff : 0;
+
+	if (f->kind == PST_REC_FILE_MKDIR)
+		return S_IFDIR | (mode & ~S_IFMT);
+	if (nr == SYSNR_RMDIR || (nr == SYSNR_UNLINKAT && filecall_arg(a, f->flags) & AT_REMOVEDIR))
+		return S_IFDIR;
+	return mode;
+}
+
+static __always_inline bool filecall_is_node(__u32 mode)
+{
+	mode &= S_IFMT;
+	return mode == S_IFCHR || mode == S_IFBLK || mode == S_IFIFO;
+}
+
+static __always_inline void filecall(const struct call *c, __u32 nr)
+{
+	__u32 i = nr - SYSNR_FILE, slot;
+	const struct filecall *f;
+	struct file_area *a;
+
+	pst_hide(i);
+	if (i >= SYSNR_FILES)
+		return;
+	f = &filecalls[i];
+	if (!(filecall_wanted() >> ((f->kind - PST_REC_FILE_UNLINK) & 31) & 1))
+		return;
+	if (f->kind == PST_REC_FILE_MKNOD &&
+		!filecall_is_node(nr == SYSNR_MKNOD ? CALL_ARG1(c) : CALL_ARG2(c)))
+		return;
+	slot = file_begin(f->kind);
+	a = file_area_of(slot);
+	if (!a)
+		return;
+	filecall_args(a, c);
+	a->rec.h.flags = PST_FILE_AS_GIVEN;
+	a->rec.error = call_error(c->ret);
+	a->rec.mode = filecall_mode(a, f, nr);
+	if (f->rdev)
+		a->rec.rdev = pst_new_decode_dev(filecall_arg(a, f->rdev));
+	if (f->kind != PST_REC_FILE_UNLINK && f->flags)
+		a->rec.call_flags = filecall_arg(a, f->flags);
+	filecall_paths(a, slot, f);
+	file_end(slot);
+}
+
+#endif

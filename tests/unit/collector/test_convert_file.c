@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Records of files to events: paths put together, and records that lie about their tail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "collector/convert.h"
+#include "proto/base/cleanup.h"
+
+static struct convert convert;
+static struct pst_buf out;
+
+static union {
+	struct pst_rec h;
+	struct pst_rec_file r;
+	char bytes[PST_REC_MAX];
+} rec;
+
+static void make(uint16_t kind, const char *base, const char *path, const char *to_base, const char *to)
+{
+	const char *const parts[PST_FILE_PARTS] = {base, path, to_base, to};
+	char *p = (char *)(&rec.r + 1);
+
+	memset(&rec, 0, sizeof(rec));
+	rec.r.h.kind = kind;
+	rec.r.task.pid = 13;
+	for (int i = 0; i < PST_FILE_PARTS; i++) {
+		rec.r.len[i] = (uint16_t)strlen(parts[i]);
+		memcpy(p, parts[i], rec.r.len[i]);
+		p += rec.r.len[i];
+	}
+	rec.h.size = (uint32_t)((p - rec.bytes) + 7) & ~7u;
+}
+
+static const struct pst_event *event(void)
+{
+	static struct pst_event event;
+	struct pst_cur cur;
+
+	out.len = 0;
+	assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), 0);
+	cur = pst_cur(out.p, out.len);
+	assert_int_equal(pst_event_decode(&cur, &event), 0);
+	assert_int_equal(event.sensor[PST_FORK_F_pid].u, 13);
+	return &event;
+}
+
+static void assert_text(const struct pst_event *e, unsigned field, const char *want)
+{
+	assert_int_equal(e->sensor[field].len, strlen(want));
+	assert_memory_equal(e->sensor[field].p, want, strlen(want));
+}
+
+static void paths(void **state)
+{
+	static const struct {
+		const char *base, *path, *want;
+	} cases[] = {{"", "/a/b", "/a/b"}, {"/srv", "a", "/srv/a"}, {"/", "a", "/a"}, {"/srv", "", "/srv"},
+		{"", "a", "a"}, {"", "", ""}, {"/srv", "../\n\xff", "/srv/../\n\xff"}};
+	const struct pst_event *e;
+
+	(void)state;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(cases); i++) {
+		make(PST_REC_FILE_RENAME, cases[i].base, cases[i].path, "/other", "place");
+		e = event();
+		assert_int_equal(e->kind, PST_KIND_FILE_RENAME);
+		assert_text(e, PST_FILE_RENAME_F_path, cases[i].want);
+		assert_text(e, PST_FILE_RENAME_F_to_path, "/other/place");
+		make(PST_REC_FILE_LINK, "", "/x", cases[i].base, cases[i].path);
+		assert_text(event(), PST_FILE_LINK_F_to_path, cases[i].want);
+	}
+}
+
+static void longest(void **state)
+{
+	static char base[PST_FILE_PATH_MAX + 1], path[PST_FILE_PATH_MAX + 1];
+	const struct pst_event *e;
+
+	(void)state;
+	memset(base, 'b', sizeof(base) - 1);
+	memset(path, 'p', sizeof(path) - 1);
+	make(PST_REC_FILE_MKDIR, base, path, "", "");
+	e = event(); /* the head goes */
+	assert_int_equal(e->sensor[PST_FILE_MKDIR_F_path].len, PST_STRING_MAX);
+	assert_int_equal(((const char *)e->sensor[PST_FILE_MKDIR_F_path].p)[0], '/');
+	assert_int_equal(((const char *)e->sensor[PST_FILE_MKDIR_F_path].p)[1], 'p');
+	assert_int_equal(e->sensor[PST_FILE_MKDIR_F_path_cut].u, 1);
+	make(PST_REC_FILE_LINK, "", "/x", base, path);
+	e = event();
+	assert_int_equal(e->sensor[PST_FILE_LINK_F_to_path].len, PST_STRING_MAX);
+	assert_int_equal(e->sensor[PST_FILE_LINK_F_to_cut].u, 1);
+	assert_int_equal(e->sensor[PST_FILE_LINK_F_path_cut].u, 0);
+	make(PST_REC_FILE_MKDIR, "", path, "", "");
+	assert_int_equal(event()->sensor[PST_FILE_MKDIR_F_path_cut].u, 0);
+}
+
+static void what_it_is(void **state)
+{
+	const struct pst_event *e;
+
+	(void)state;
+	make(PST_REC_FILE_UNLINK, "", "/x", "", "");
+	rec.r.ino = 5;
+	rec.r.dev = 7;
+	rec.r.mode = 0100644;
+	rec.r.error = 13;
+	e = event();
+	assert_int_equal(e->sensor[PST_FILE_UNLINK_F_ino].u, 5);
+	assert_int_equal(e->sensor[PST_FILE_UNLINK_F_dev].u, 7);
+	assert_int_equal(e->sensor[PST_FILE_UNLINK_F_error].u, 13);
+	assert_text(e, PST_FILE_UNLINK_F_file_type, "regular");
+	assert_text(e, PST_FILE_UNLINK_F_mode, "0644");
+	rec.r.ino = 0;
+	rec.r.mode = 0040000; /* rmdir, of which the caller told no more */
+	rec.r.error = INT32_MIN;
+	e = event();
+	assert_text(e, PST_FILE_UNLINK_F_file_type, "directory");
+	assert_text(e, PST_FILE_UNLINK_F_mode, "");
+	assert_int_equal(e->sensor[PST_FILE_UNLINK_F_error].u, 0);
+	make(PST_REC_FILE_MKNOD, "", "/x", "", "");
+	rec.r.mode = 0020000;
+	rec.r.rdev = 0x100003;
+	rec.r.h.flags = PST_FILE_CUT | PST_FILE_AS_GIVEN | PST_FILE_RESULT_OPEN;
+	e = event();
+	assert_text(e, PST_FILE_MKNOD_F_file_type, "char");
+	assert_text(e, PST_FILE_MKNOD_F_mode, "0000");
+	assert_int_equal(e->sensor[PST_FILE_MKNOD_F_rdev].u, 0x100003);
+	assert_int_equal(e->sensor[PST_FILE_MKNOD_F_path_cut].u, 1);
+	assert_int_equal(e->sensor[PST_FILE_MKNOD_F_as_given].u, 1);
+	assert_int_equal(e->sensor[PST_FILE_MKNOD_F_pending].u, 1);
+	make(PST_REC_FILE_SYMLINK, "", "/x", "", "../no\nwhere");
+	rec.r.h.flags = PST_FILE_TO_CUT;
+	rec.r.mode = UINT32_MAX;
+	e = event();
+	assert_text(e, PST_FILE_SYMLINK_F_target, "../no\nwhere");
+	assert_int_equal(e->sensor[PST_FILE_SYMLINK_F_target_cut].u, 1);
+	assert_int_equal(e->sensor[PST_FILE_SYMLINK_F_path_cut].u, 0);
+	assert_text(e, PST_FILE_SYMLINK_F_file_type, "");
+	assert_text(e, PST_FILE_SYMLINK_F_mode, "7777");
+}
+
+/* Lengths that go beyond the record, or beyond what a path can be. */
+static void lies(void **state)
+{
+	(void)state;
+	for (uint16_t kind = PST_REC_FILE_UNLINK; kind <= PST_REC_FILE_MKNOD; kind++) {
+		make(kind, "", "/x", "", "");
+		(void)event();
+		assert_int_equal(convert_topic(kind), PST_TOPIC_PROC);
+		out.len = 0;
+		for (int i = 0; i < PST_FILE_PARTS; i++) {
+			make(kind, "", "/x", "", "");
+			rec.r.len[i] += 7;
+			assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), -EBADMSG);
+			make(kind, "", "/x", "", "");
+			rec.r.len[i] = PST_FILE_PATH_MAX + 1;
+			rec.h.size = PST_REC_MAX;
+			assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), -EBADMSG);
+		}
+		rec.h.size = sizeof(rec.r) - 1;
+		assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), -EBADMSG);
+		assert_int_equal(out.len, 0);
+	}
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pst_buf_done(&out);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths),
+		cmocka_unit_test(longest),
+		cmocka_unit_test(what_it_is),
+		cmocka_unit_test(lies),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("collector convert file", tests, NULL, teardown);
+}
