@@ -12,8 +12,10 @@
 #define NODES_MAX 500000
 #define HEAD      "apiVersion: penstock.dev/v1\nkind: Policy\nmetadata:\n  name: "
 
-static const struct pst_doc_bounds bounds = {
-	.bytes = POLICY_FILE_BYTES, .nodes = NODES_MAX, .documents = 2 * POLICY_POLICIES_MAX};
+static const struct pst_doc_bounds bounds = {.bytes = POLICY_FILE_BYTES,
+	.nodes = NODES_MAX,
+	.documents = 2 * POLICY_POLICIES_MAX,
+	.end_nul = true};
 
 /* ---- what is told ---- */
 
@@ -274,6 +276,8 @@ static const struct {
 	{"KubeArmorPolicy", "security.kubearmor.com/", foreign_kubearmor},
 	{"KubeArmorClusterPolicy", "security.kubearmor.com/", foreign_kubearmor},
 	{"KubeArmorHostPolicy", "security.kubearmor.com/", foreign_kubearmor},
+	{"TracingPolicy", "cilium.io/", foreign_tetragon},
+	{"TracingPolicyNamespaced", "cilium.io/", foreign_tetragon},
 };
 
 static void read_document(struct foreign *f, const char *file, const struct pst_node *root);
@@ -317,7 +321,8 @@ static void read_document(struct foreign *f, const char *file, const struct pst_
 		i++;
 	if (!d.kind || i == PST_ARRAY_SIZE(kinds))
 		foreign_leave_out(&d, foreign_at(root),
-			"%s: expected KubeArmorPolicy, KubeArmorClusterPolicy or KubeArmorHostPolicy",
+			"%s: expected KubeArmorPolicy, KubeArmorClusterPolicy, KubeArmorHostPolicy, "
+			"TracingPolicy or TracingPolicyNamespaced",
 			d.kind ? d.kind : "a document without a kind");
 	else
 		read_kind(&d, root, i);
