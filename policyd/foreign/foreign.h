@@ -30,6 +30,7 @@ struct foreign {
 	struct foreign_buf yaml; /* the policies */
 	struct foreign_buf said; /* lines for people: what is left out or differs, where and why */
 	unsigned policies, rules, left_out, notes, n_said;
+	unsigned tried;        /* rules that were read */
 	struct policy_set set; /* what was written, as it is read */
 };
 

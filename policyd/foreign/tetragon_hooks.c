@@ -39,6 +39,7 @@ static const struct tracing_hook hooks[] = {
 	{"security_capset", OP(PROCESS_CAPSET), SAME, NO_ARGS},
 	{"sys_capset", OP(PROCESS_CAPSET), SAME, NO_ARGS},
 	{"security_create_user_ns", OP(PROCESS_NAMESPACE), WIDER, NO_ARGS},
+	{"create_user_ns", OP(PROCESS_NAMESPACE), WIDER, NO_ARGS},
 	{"sys_unshare", OP(PROCESS_NAMESPACE), WIDER, NO_ARGS},
 	{"sys_setns", OP(PROCESS_NAMESPACE), WIDER, NO_ARGS},
 	{"do_init_module", OP(PROCESS_MODULE), SAME, ARG(0, MODULE)},
@@ -123,6 +124,8 @@ const struct tracing_hook *tracing_hook_find(const char *call)
 	for (size_t i = 0; i < PST_ARRAY_SIZE(prefixes); i++)
 		if (!strncmp(call, prefixes[i], strlen(prefixes[i])))
 			call += strlen(prefixes[i]);
+	if (!strncmp(call, "__sys_", 6)) /* what those of all architectures call */
+		call += 2;
 	for (size_t i = 0; i < PST_ARRAY_SIZE(hooks); i++)
 		if (!strcmp(hooks[i].call, call))
 			return &hooks[i];

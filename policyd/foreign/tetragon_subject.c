@@ -10,13 +10,19 @@
 bool tracing_values(
 	const struct tracing_selector *s, const struct pst_node *filter, const struct pst_node **ret_values)
 {
-	const struct pst_node *values = pst_node_get(filter, "values");
+	const struct pst_node *values = pst_node_get(filter, "values"), *odd;
 
-	if (!values || values->type != PST_NODE_SEQUENCE || !values->child)
-		return tracing_refuse(s, foreign_at(filter), "expected an operator and values");
-	for (const struct pst_node *n = values->child; n; n = n->next)
-		if (n->type != PST_NODE_SCALAR)
-			return tracing_refuse(s, foreign_at(n), "expected values that are texts or numbers");
+	if (!values || values->type != PST_NODE_SEQUENCE || !values->child) {
+		tracing_refuse(s, foreign_at(filter), "expected an operator and values");
+		return false;
+	}
+	odd = values->child;
+	while (odd && odd->type == PST_NODE_SCALAR)
+		odd = odd->next;
+	if (odd) {
+		tracing_refuse(s, foreign_at(odd), "expected values that are texts or numbers");
+		return false;
+	}
 	*ret_values = values;
 	return true;
 }
@@ -34,9 +40,11 @@ static bool read_filter(
 	const struct pst_node *odd = node->type == PST_NODE_MAPPING ? foreign_unknown(node, known) : node;
 
 	*f = (struct filter){.node = node, .op = foreign_text(node, "operator")};
-	if (odd || !f->op)
-		return tracing_refuse(s, odd && odd->key ? foreign_at_key(odd) : foreign_at(node),
+	if (odd || !f->op) {
+		tracing_refuse(s, odd && odd->key ? foreign_at_key(odd) : foreign_at(node),
 			"%.64s: it is not known, or has no operator", odd && odd->key ? odd->key : "filter");
+		return false;
+	}
 	f->not = !strncmp(f->op, "Not", 3);
 	f->op += f->not ? 3 : 0;
 	return tracing_values(s, node, &f->values);

@@ -500,6 +500,11 @@ class Command(Files):
         policies, _, said = self.convert(text, *HERE)
         self.assertEqual(policies[0]["metadata"]["name"], "imported")
         self.assertEqual([r["paths"] for r in policies[0]["spec"]["rules"]], [["/a\x1b[31m\n"], ["/x}, {y: ["]])
+        odd = "/a\u0085\u2028\u2029\ufeff\u00e4\u009b\x01\x7f\"\\\\b"
+        policies, out, _ = self.convert(armor(SELECTOR + f"process: {{matchPaths: [{{path: {json.dumps(odd)}}}]}}"), *HERE)
+        self.assertEqual(policies[0]["spec"]["rules"][0]["paths"], [odd])
+        self.judge(out, runs(odd), "deny")
+        self.judge(out, runs(odd.replace("\u2028", " ")), None)
         long = armor(SELECTOR + "process: {matchPaths: [{path: /" + "x" * 5000 + "}]}", name="n" * 300)
         _, _, said = self.convert(long, *HERE)
         self.assertEqual([m for _, _, _, m in said], ['process matchPaths: paths: "/' + "x" * 63 + '": longer than 4095 bytes'])
