@@ -97,11 +97,11 @@ static int check_main(int argc, char **argv)
 static int import_main(int argc, char **argv)
 {
 	const struct pst_args args = {.program = "penstock policy import",
-		.summary = "Prints policies of KubeArmor as Penstock's, and tells what is left "
+		.summary = "Prints policies of KubeArmor and Tetragon as Penstock's, and tells what is left "
 			   "out and why.",
 		.positional = "FILE...",
 		.options = import_options,
-		.examples = "  penstock policy import ksp.yaml > policies/ksp.yaml\n"
+		.examples = "  penstock policy import tracing.yaml > policies/tracing.yaml\n"
 			    "  kubectl get ksp -A -o yaml | penstock policy import - > policies/pods.yaml\n"
 			    "  penstock policy import --strict --cgroup '/kubepods.slice/**' ksp/\n"};
 	int n = pst_args_parse(&args, argc, argv);
@@ -150,7 +150,7 @@ static int test_main(int argc, char **argv)
 
 const struct command policy_commands[] = {
 	{"check", "whether policies are good, and if not, why", check_main, check_options, NULL},
-	{"import", "policies of KubeArmor as Penstock's", import_main, import_options, NULL},
+	{"import", "policies of KubeArmor and Tetragon as Penstock's", import_main, import_options, NULL},
 	{"schema", "the JSON Schema of policies", schema_main, schema_options, NULL},
 	{"test", "what policies would do about an act", test_main, test_options, NULL},
 	{0},

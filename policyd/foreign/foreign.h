@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Policies of others, as Penstock's: KubeArmorPolicy, KubeArmorHostPolicy, KubeArmorClusterPolicy. What a
- * clause means is kept, or its rule is left out and told; what differs in any other way is told, too. What is
- * written is what policy_parse() takes.
+ * Policies of others, as Penstock's: KubeArmorPolicy, KubeArmorHostPolicy and KubeArmorClusterPolicy,
+ * Tetragon's TracingPolicy and TracingPolicyNamespaced. What a clause means is kept, or its rule is left out
+ * and told; what differs in any other way is told, too. What is written is what policy_parse() takes.
  */
 #ifndef PST_POLICYD_FOREIGN_H
 #define PST_POLICYD_FOREIGN_H
@@ -30,6 +30,7 @@ struct foreign {
 	struct foreign_buf yaml; /* the policies */
 	struct foreign_buf said; /* lines for people: what is left out or differs, where and why */
 	unsigned policies, rules, left_out, notes, n_said;
+	unsigned tried;        /* rules that were read */
 	struct policy_set set; /* what was written, as it is read */
 };
 

@@ -10,10 +10,13 @@
 #include "proto/base/cleanup.h"
 
 #define NODES_MAX 500000
+#define TRIED_MAX 50000 /* rules that are read in all, whether they are written or not */
 #define HEAD      "apiVersion: penstock.dev/v1\nkind: Policy\nmetadata:\n  name: "
 
-static const struct pst_doc_bounds bounds = {
-	.bytes = POLICY_FILE_BYTES, .nodes = NODES_MAX, .documents = 2 * POLICY_POLICIES_MAX};
+static const struct pst_doc_bounds bounds = {.bytes = POLICY_FILE_BYTES,
+	.nodes = NODES_MAX,
+	.documents = 2 * POLICY_POLICIES_MAX,
+	.end_nul = true};
 
 /* ---- what is told ---- */
 
@@ -162,10 +165,14 @@ void foreign_scope(struct foreign_doc *d, const struct pst_node *selector, const
 		what, *all ? "all containers are" : "all there is is");
 }
 
+/* @suffix: of its name; NULL: it is only to be tried, and any name will do. */
 static void put_head(struct foreign_buf *to, const struct foreign_doc *d, const char *suffix)
 {
 	foreign_put(to, HEAD);
-	put_name(to, d, suffix);
+	if (suffix)
+		put_name(to, d, suffix);
+	else
+		foreign_put(to, "tried");
 	foreign_put(to, "\n  annotations: {imported: ");
 	{
 		PST_CLEANUP(foreign_buf_done) struct foreign_buf from = {0};
@@ -228,15 +235,18 @@ bool foreign_add(struct foreign_policy *p, const struct foreign_rule *rule)
 {
 	PST_CLEANUP(foreign_buf_done) struct foreign_buf alone = {0};
 	PST_CLEANUP(policy_set_done) struct policy_set set = {0};
+	struct foreign *f = p->d->f;
 	PST_FREE char *why = NULL;
-	bool bad = p->d->f->yaml.n + p->rules.n > FOREIGN_YAML_MAX;
 
-	put_head(&alone, p->d, "");
+	if (f->tried++ >= TRIED_MAX || f->yaml.n + p->rules.n > FOREIGN_YAML_MAX) {
+		foreign_leave_out(p->d, rule->at, "%s: there is no room for it", rule->label);
+		return false;
+	}
+	put_head(&alone, p->d, NULL);
 	put_rule(&alone, rule, 1);
-	why = bad ? strdup("there is no room for it: the policies are larger than Penstock reads")
-		  : why_refused(&set, &alone);
-	if (bad || why) {
-		foreign_leave_out(p->d, rule->at, "%s: %s", rule->label, why ? why : "");
+	why = why_refused(&set, &alone);
+	if (why) {
+		foreign_leave_out(p->d, rule->at, "%s: %s", rule->label, why);
 		return false;
 	}
 	put_rule(&p->rules, rule, ++p->n);
@@ -274,6 +284,8 @@ static const struct {
 	{"KubeArmorPolicy", "security.kubearmor.com/", foreign_kubearmor},
 	{"KubeArmorClusterPolicy", "security.kubearmor.com/", foreign_kubearmor},
 	{"KubeArmorHostPolicy", "security.kubearmor.com/", foreign_kubearmor},
+	{"TracingPolicy", "cilium.io/", foreign_tetragon},
+	{"TracingPolicyNamespaced", "cilium.io/", foreign_tetragon},
 };
 
 static void read_document(struct foreign *f, const char *file, const struct pst_node *root);
@@ -317,7 +329,8 @@ static void read_document(struct foreign *f, const char *file, const struct pst_
 		i++;
 	if (!d.kind || i == PST_ARRAY_SIZE(kinds))
 		foreign_leave_out(&d, foreign_at(root),
-			"%s: expected KubeArmorPolicy, KubeArmorClusterPolicy or KubeArmorHostPolicy",
+			"%s: expected KubeArmorPolicy, KubeArmorClusterPolicy, KubeArmorHostPolicy, "
+			"TracingPolicy or TracingPolicyNamespaced",
 			d.kind ? d.kind : "a document without a kind");
 	else
 		read_kind(&d, root, i);

@@ -92,5 +92,6 @@ void foreign_put_list(
 /* ---- the readers ---- */
 
 void foreign_kubearmor(struct foreign_doc *d, const struct pst_node *spec);
+void foreign_tetragon(struct foreign_doc *d, const struct pst_node *spec);
 
 #endif

@@ -70,20 +70,37 @@ static bool is_odd(const unsigned char *p)
 	       (*p == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9));
 }
 
+/* Characters that YAML takes for line breaks, or only as escapes. */
+static unsigned escaped(const unsigned char *p, size_t *ret_len)
+{
+	*ret_len = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : 3;
+	if (*p < 0x20 || *p == 0x7f)
+		return *p + 0x10000u;
+	if (*p == 0xc2 && p[1] < 0xa0)
+		return p[1];
+	if (*p == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9))
+		return 0x2000u + (p[2] & 0x3fu);
+	if (*p == 0xef && p[1] == 0xbb && p[2] == 0xbf)
+		return 0xfeff;
+	return *p == 0xef && p[1] == 0xbf && p[2] >= 0xbe ? 0xffc0u + (p[2] & 0x3fu) : 0;
+}
+
 void foreign_put_string(struct foreign_buf *buf, const char *text, size_t max)
 {
-	size_t n = whole(text, max);
+	size_t n = whole(text, max), len;
 
 	put_bytes(buf, "\"", 1);
-	for (size_t i = 0; i < n; i++) {
-		const unsigned char *p = (const unsigned char *)text + i;
+	for (size_t i = 0; i < n; i += len) {
+		unsigned c = escaped((const unsigned char *)text + i, &len);
 
-		if (*p == '"' || *p == '\\')
-			foreign_put(buf, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			foreign_put(buf, "\\x%02x", *p);
-		else
-			put_bytes(buf, text + i, 1);
+		if (c) {
+			foreign_put(buf, "\\u%04x", c & 0xffff);
+			continue;
+		}
+		len = 1;
+		if (text[i] == '"' || text[i] == '\\')
+			put_bytes(buf, "\\", 1);
+		put_bytes(buf, text + i, 1);
 	}
 	put_bytes(buf, "\"", 1);
 }

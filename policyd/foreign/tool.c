@@ -121,11 +121,11 @@ static int usage(const struct pst_args *args, const char *what)
 int foreign_main(int argc, char **argv)
 {
 	const struct pst_args args = {.program = "penstock-policyd policy import",
-		.summary = "Prints policies of KubeArmor as Penstock's, and tells what is left "
+		.summary = "Prints policies of KubeArmor and Tetragon as Penstock's, and tells what is left "
 			   "out and why.",
 		.positional = "FILE...",
 		.options = options,
-		.examples = "  penstock-policyd policy import ksp.yaml > policies/ksp.yaml\n"};
+		.examples = "  penstock-policyd policy import tracing.yaml > policies/tracing.yaml\n"};
 	PST_CLEANUP(foreign_done) struct foreign f = {0};
 	int n = pst_args_parse(&args, argc, argv), e;
 

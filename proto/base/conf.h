@@ -55,6 +55,7 @@ struct pst_doc_bounds {
 	size_t bytes;
 	uint32_t nodes;     /* scalars, sequences and mappings */
 	uint32_t documents; /* between lines of "---"; 0: one */
+	bool end_nul;       /* one NUL at the end of a text is left out, not refused */
 };
 int pst_doc_parse_within(const char *name, const void *bytes, size_t len, const struct pst_doc_bounds *bounds,
 	struct pst_conf_errors *errors, struct pst_doc **ret_doc);

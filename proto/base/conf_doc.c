@@ -38,6 +38,7 @@ struct builder {
 	struct level level[DEPTH_MAX];
 	uint32_t nodes, nodes_max;
 	uint32_t documents, documents_max;
+	bool end_nul;
 	struct pst_node **root_tail; /* where the next document's root goes */
 	unsigned depth;
 	uint32_t errors_before;
@@ -265,6 +266,8 @@ static int add_scalar(struct builder *b, const yaml_event_t *ev)
 	const unsigned char *bytes = ev->data.scalar.value;
 	size_t len = ev->data.scalar.length;
 
+	if (b->end_nul && len && !bytes[len - 1])
+		len--;
 	if (memchr(bytes, 0, len)) {
 		ERROR_AT(b, ev->start_mark, "a NUL byte in a string");
 		len = strlen((const char *)bytes);
@@ -408,6 +411,7 @@ int pst_doc_parse_within(const char *name, const void *bytes, size_t len, const 
 		.errors_before = errors->count,
 		.nodes_max = bounds->nodes,
 		.documents_max = PST_MAX(bounds->documents, 1),
+		.end_nul = bounds->end_nul,
 		.root_tail = &doc->root};
 	build(&b, bytes, len);
 	free(b.keys);

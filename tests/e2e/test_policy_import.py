@@ -221,6 +221,241 @@ class KubeArmor(Files):
         self.assertEqual([m.split(":")[0] for _, _, _, m in said], ["ConfigMap", "Secret", "KubeArmorPolicy"])
 
 
+def tracing(spec, kind="TracingPolicy", name="t"):
+    return (f"apiVersion: cilium.io/v1alpha1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n"
+            + textwrap.indent(textwrap.dedent(spec).strip("\n"), "  ") + "\n")
+
+
+def hook(call, selectors="", more=""):
+    """A kprobe of a function, with its selectors on lines of their own."""
+    text = f"kprobes:\n- call: {call}\n" + textwrap.indent(more, "  ")
+    return tracing(text + ("  selectors:\n" + textwrap.indent(textwrap.dedent(selectors).strip("\n"), "  ") if selectors else ""))
+
+
+def arg(index, operator, *values):
+    return f"- matchArgs: [{{index: {index}, operator: {operator}, values: {json.dumps(values)}}}]"
+
+
+CONNECT = {"operation": "net.connect", "protocol": "tcp", "family": "inet", "address": "192.0.2.1", "port": 443}
+BIND = {**CONNECT, "operation": "net.bind"}
+
+# Function, selectors, what is told, acts.
+TRACING = {
+    "no selector": ("security_bprm_check", "", [], [(runs("/a"), "audit"), (opens("/a"), None)]),
+    "paths": ("security_file_open", """
+        - matchArgs: [{index: 0, operator: Equal, values: [/etc/x, /etc/y]}]
+        - matchArgs: [{index: 0, operator: Prefix, values: [/var/]}]
+        - matchArgs: [{index: 0, operator: Postfix, values: [.key]}]
+        """, [], [(opens("/etc/x"), "audit"), (opens("/etc/xy"), None), (opens("/var/a/b"), "audit"), (opens("/variable"), None), (opens("/a/b.key"), "audit")]),
+    "not paths": ("security_file_open", arg(0, "NotPrefix", "/usr/", "/lib/"), [], [(opens("/usr/x"), None), (opens("/lib/x"), None), (opens("/etc/x"), "audit")]),
+    "strings of C": ("sys_truncate", '- matchArgs: [{index: 0, operator: Equal, values: ["/etc/x\\0"]}]', [("{index", "note", "not what the caller wrote")],
+                     [({"operation": "file.truncate", "path": "/etc/x"}, "audit")]),
+    "what happens": ("security_bprm_check", """
+        - matchArgs: [{index: 0, operator: Equal, values: [/kill]}]
+          matchActions: [{action: Sigkill}]
+        - matchArgs: [{index: 0, operator: Equal, values: [/deny]}]
+          matchActions: [{action: Override, argError: -13}]
+        - matchArgs: [{index: 0, operator: Equal, values: [/both]}]
+          matchActions: [{action: Override, argError: -1}, {action: Sigkill}, {action: Post}]
+        - matchArgs: [{index: 0, operator: Equal, values: [/signal]}]
+          matchActions: [{action: Signal, argSig: 9}]
+        - matchArgs: [{index: 0, operator: Equal, values: [/enforcer]}]
+          matchActions: [{action: NotifyEnforcer, argError: -1}]
+        - matchArgs: [{index: 0, operator: Equal, values: [/silent]}]
+          matchActions: [{action: NoPost}]
+        - matchActions: [{action: Post}]
+        """, [], [(runs("/kill"), "kill"), (runs("/deny"), "deny"), (runs("/both"), "kill"), (runs("/signal"), "kill"), (runs("/enforcer"), "deny"),
+                  (runs("/silent"), "allow"), (runs("/x"), "audit")]),
+    "what happens beside": ("security_bprm_check", "- matchActions: [{action: Post, rateLimit: 5}, {action: GetUrl, argUrl: x}]",
+                            [("{action: Post", "note", "each act is told"), ("{action: GetUrl", "note", "does not happen")], [(runs("/x"), "audit")]),
+    "what cannot happen": ("security_bprm_check", """
+        - matchActions: [{action: FollowFD, argFd: 0}]
+        - matchActions: [{action: Signal, argSig: 15}]
+        - matchActions: [{action: Override, argError: 1}]
+        - matchActions: [{action: Override, argError: -4000}]
+        - matchActions: [{action: Wonder}]
+        - matchActions: [{}]
+        - wonder
+        """, [("{action: FollowFD", "left out", "FollowFD"), ("{action: Signal", "left out", "SIGKILL"), ("{action: Override", "left out", "errno"),
+              ("{action: Override", "left out", "errno"), ("{action: Wonder", "left out", "Wonder"), ("{}", "left out", "expected an action"),
+              ("wonder", "left out", "expected filters")], []),
+    "behind what is left out nothing is stronger": ("security_bprm_check", """
+        - matchPIDs: [{operator: In, values: [1]}]
+          matchActions: [{action: NoPost}]
+        - matchActions: [{action: Sigkill}]
+        - matchActions: [{action: Post}]
+        """, [("matchPIDs", "left out", "it cannot"), ("matchActions", "left out", "selector before it"), ("matchActions", "left out", "selector before it")], []),
+    "behind a stronger one that is left out": ("security_bprm_check", """
+        - matchPIDs: [{operator: In, values: [1]}]
+          matchActions: [{action: Sigkill}]
+        - matchArgs: [{index: 0, operator: Equal, values: [/a]}]
+          matchActions: [{action: Override, argError: -1}]
+        """, [("matchPIDs", "left out", "it cannot")], [(runs("/a"), "deny"), (runs("/x"), None)]),
+    "programs": ("security_bprm_check", """
+        - matchBinaries: [{operator: In, values: [/usr/bin/a, /usr/bin/b]}]
+        - matchBinaries: [{operator: Prefix, values: [/opt/]}]
+        - matchBinaries: [{operator: Postfix, values: [sh]}]
+        """, [], [(runs("/x", executable="/usr/bin/b"), "audit"), (runs("/x", executable="/opt/q"), "audit"), (runs("/x", executable="/bin/bash"), "audit"),
+                  (runs("/x"), None), (runs("/usr/bin/a"), None)]),
+    "not programs": ("security_bprm_check", "- matchBinaries: [{operator: NotIn, values: [/usr/bin/a]}]", [],
+                     [(runs("/x", executable="/usr/bin/a"), None), (runs("/x"), "audit")]),
+    "programs and their children": ("security_bprm_check", "- matchBinaries: [{operator: In, values: [/usr/sbin/sshd], followChildren: true}]", [],
+                                    [(runs("/x", executable="/usr/sbin/sshd", ancestors=[]), "audit"), (runs("/x", ancestors=["/usr/sbin/sshd"]), "audit"),
+                                     (runs("/x", ancestors=["/sbin/init"]), None)]),
+    "neither programs nor their children": ("security_bprm_check", "- matchBinaries: [{operator: NotIn, values: [/usr/sbin/sshd], followChildren: true}]", [],
+                                            [(runs("/x", executable="/usr/sbin/sshd", ancestors=[]), None), (runs("/x", ancestors=["/usr/sbin/sshd"]), None),
+                                             (runs("/x", ancestors=["/sbin/init"]), "audit")]),
+    "parents": ("security_bprm_check", "- matchParentBinaries: [{operator: In, values: [/bin/bash]}]", [],
+                [(runs("/x", parent="/bin/bash"), "audit"), (runs("/x", parent="/bin/zsh"), None)]),
+    "namespaces": ("security_bprm_check", "- matchNamespaces: [{namespace: Pid, operator: NotIn, values: [host_ns]}, {namespace: Net, operator: In, values: [host_ns]}]",
+                   [], [(runs("/x", namespaces={"pid": "other"}), "audit"), (runs("/x"), None), (runs("/x", namespaces={"pid": "other", "net": "other"}), None)]),
+    "capabilities": ("security_bprm_check", """
+        - matchCapabilities: [{type: Effective, operator: In, values: [CAP_SYS_ADMIN, CAP_BPF]}]
+        - matchCapabilities: [{operator: NotIn, values: [CAP_NET_RAW]}]
+          matchArgs: [{index: 0, operator: Equal, values: [/a]}]
+        """, [], [(runs("/x", holds=["CAP_BPF"]), "audit"), (runs("/x"), None), (runs("/a"), "audit"), (runs("/a", holds=["CAP_NET_RAW"]), None)]),
+    "capability changes": ("security_bprm_check", "- matchCapabilityChanges: [{type: Effective, operator: In, values: [CAP_SETUID]}]",
+                           [("{type", "note", "not those that were lost")], [(runs("/x", gained=["CAP_SETUID"]), "audit"), (runs("/x", holds=["CAP_SETUID"]), None)]),
+    "who it is, as it cannot be asked": ("security_bprm_check", """
+        - matchBinaries: [{operator: Prefix, values: [/a], followChildren: true}]
+        - matchBinaries: [{operator: In, values: [/a]}, {operator: NotIn, values: [/b]}]
+        - matchNamespaces: [{namespace: Pid, operator: In, values: ["4026531836"]}]
+        - matchNamespaces: [{namespace: PidForChildren, operator: In, values: [host_ns]}]
+        - matchCapabilities: [{type: Permitted, operator: In, values: [CAP_BPF]}]
+        - matchCapabilities: [{operator: In, values: [CAP_BPF], isNamespaceCapability: true}]
+        - matchCapabilities: [{operator: In, values: [CAP_WONDER]}]
+        - matchBinaries: [{operator: In, values: []}]
+        - matchBinaries: [{operator: In, values: [relative]}]
+        - matchReturnArgs: [{index: 0, operator: Equal, values: ["0"]}]
+        - matchNamespaceChanges: [{operator: In, values: [Mnt]}]
+        """, [("{operator", "left out", "with children only In"), ("{operator: NotIn", "left out", "two conditions"), ("{namespace", "left out", "host_ns"),
+              ("{namespace", "left out", "host_ns"), ("{type", "left out", "effective"), ("{operator", "left out", "effective"),
+              ("matchCapabilities", "left out", "is no capability"), ("{operator", "left out", "expected an operator"),
+              ("matchBinaries", "left out", "absolute path"), ("matchReturnArgs", "left out", "it cannot"), ("matchNamespaceChanges", "left out", "it cannot")], []),
+    "reading and writing": ("security_file_permission", """
+        - matchArgs: [{index: 0, operator: Prefix, values: [/etc/]}, {index: 1, operator: Equal, values: ["2"]}]
+        - matchArgs: [{index: 1, operator: Mask, values: [4]}, {index: 0, operator: Equal, values: [/a]}]
+        """, [("matchArgs", "note", "judged when it is opened"), ("matchArgs", "note", "judged when it is opened")],
+        [(writes("/etc/x"), "audit"), (opens("/etc/x", access=["append"]), "audit"), (opens("/etc/x"), None), (opens("/a"), "audit"), (writes("/a"), None)]),
+    "descriptors": ("fd_install", arg(1, "Equal", "/etc/x"), [("matchArgs", "note", "when its descriptor is passed on")], [(opens("/etc/x"), "audit")]),
+    "protections": ("security_file_mprotect", "- matchArgs: [{index: 2, operator: Mask, values: [0x4]}]", [],
+                    [({"operation": "process.mprotect", "access": ["read", "execute"]}, "audit"), ({"operation": "process.mprotect", "access": ["read"]}, None)]),
+    "connections": ("security_socket_connect", """
+        - matchArgs:
+          - {index: 0, operator: Protocol, values: [IPPROTO_TCP]}
+          - {index: 1, operator: Family, values: [AF_INET, 10]}
+          - {index: 1, operator: SAddr, values: [192.0.2.1/24, "2001:db8::1"]}
+          - {index: 1, operator: SPort, values: ["443", "8000:8010"]}
+        - matchArgs: [{index: 1, operator: NotSPortPriv}, {index: 1, operator: NotSAddr, values: [127.0.0.0/8]}]
+          matchActions: [{action: Override, argError: -111}]
+        """, [], [(CONNECT, "audit"), ({**CONNECT, "port": 8005}, "audit"), ({**CONNECT, "port": 80}, None), ({**CONNECT, "port": 9000}, "deny"),
+                  ({**CONNECT, "address": "127.0.0.1", "port": 9000}, None), ({**CONNECT, "protocol": "udp"}, None),
+                  ({**CONNECT, "address": "2001:db8::1", "family": "inet6"}, "audit"), ({"operation": "net.connect", "family": "unix"}, None)]),
+    "connections of TCP": ("tcp_connect", arg(0, "DAddr", "192.0.2.1"), [], [(CONNECT, "audit"), ({**CONNECT, "protocol": "udp"}, None), ({**CONNECT, "address": "192.0.2.2"}, None)]),
+    "listening": ("inet_csk_listen_start", arg(0, "SPort", "443"), [], [({**CONNECT, "operation": "net.listen"}, "audit"), ({**CONNECT, "operation": "net.listen", "port": 80}, None)]),
+    "binding": ("security_socket_bind", arg(1, "SPort", "443"), [], [(BIND, "audit"), ({**BIND, "port": 80}, None)]),
+    "sockets": ("security_socket_create", arg(0, "Equal", "17"), [], [({"operation": "net.socket", "family": "packet"}, "audit"), ({"operation": "net.socket", "family": "inet"}, None)]),
+    "signals": ("security_task_kill", arg(2, "Equal", "9", "15"), [], [({"operation": "process.signal", "signal": "SIGTERM"}, "audit"), ({"operation": "process.signal", "signal": "SIGHUP"}, None)]),
+    "capability that is used": ("cap_capable", arg(2, "Equal", "21", "CAP_BPF"), [("matchArgs", "note", "that the process has")],
+                                [({"operation": "cap.use", "capabilities": ["CAP_SYS_ADMIN"]}, "audit"), ({"operation": "cap.use", "capabilities": ["CAP_BPF"]}, "audit"),
+                                 ({"operation": "cap.use", "capabilities": ["CAP_CHOWN"]}, None)]),
+    "modules": ("do_init_module", arg(0, "NotEqual", "ext4", "nf_tables"), [], [({"operation": "process.module", "module": "x"}, "audit"), ({"operation": "process.module", "module": "ext4"}, None)]),
+    "one of several system calls": ("__x64_sys_unlinkat", "- matchActions: [{action: Post}]\n- matchActions: [{action: Sigkill}]", [
+        ("matchActions", "note", "the operation takes them, too"), ("matchActions", "left out", "hold up more")],
+        [({"operation": "file.unlink", "path": "/x"}, "audit")]),
+    "arguments, as they cannot be asked": ("security_socket_connect", """
+        - matchArgs: [{index: 1, operator: DAddr, values: [192.0.2.1]}]
+        - matchArgs: [{index: 2, operator: Equal, values: ["1"]}]
+        - matchArgs: [{index: 0, operator: State, values: [TCP_CLOSE]}]
+        - matchArgs: [{index: 1, operator: SAddr, values: [wonder]}]
+        - matchArgs: [{index: 1, operator: SPort, values: ["80:"]}]
+        - matchArgs: [{index: 1, operator: SPort, values: ["90:80"]}]
+        - matchArgs: [{index: 1, operator: Family, values: [AF_WONDER]}]
+        - matchArgs: [{index: 1, operator: SPort}]
+        - matchArgs: [{operator: SPort, values: ["80"]}]
+        - matchArgs: [{index: 1, operator: SPort, values: ["80"]}, {index: 1, operator: SPort, values: ["81"]}]
+        - matchArgs: [{index: 1, operator: InMap, values: ["list:x"]}]
+        """, [("{index", "left out", "cannot be asked of this"), ("{index", "left out", "no condition here"), ("{index", "left out", "cannot be asked of this"),
+              ("wonder", "left out", "cannot be expressed"), ('"80:"', "left out", "cannot be expressed"), ("matchArgs", "left out", "is empty"),
+              ("matchArgs", "left out", "is no address family"), ("{index", "left out", "expected an operator"), ("{operator", "left out", "expected index"),
+              ("{index: 1, operator: SPort, values: [\"81", "left out", "two conditions"), ("{index", "left out", "cannot be asked of this")], []),
+    "no operation": ("sys_clock_settime", "", [("call", "left out", "no operation is like sys_clock_settime")], []),
+}
+
+
+class Tetragon(Files):
+    def test_clauses(self):
+        for name, (call, selectors, said, acts) in TRACING.items():
+            with self.subTest(case=name):
+                self.check_case(hook(call, selectors), said, acts, ())
+
+    def test_arguments_by_their_place(self):
+        args = "args:\n- {index: 1, type: sockaddr}\n- {index: 0, type: socket}\n- {index: 2, type: int, resolve: x.y}\n"
+        self.check_case(hook("security_socket_connect", '- matchArgs: [{args: [0], operator: SPort, values: ["443"]}, {args: [1], operator: Protocol, values: ["6"]}]', args), [],
+                        [(CONNECT, "audit"), ({**CONNECT, "protocol": "udp"}, None), ({**CONNECT, "port": 80}, None)], ())
+        self.check_case(hook("security_socket_connect", '- matchArgs: [{args: [2], operator: SPort, values: ["443"]}]\n- matchArgs: [{args: [7], operator: SPort, values: ["443"]}]', args),
+                        [("{args: [2]", "left out", "part of an argument"), ("{args: [7]", "left out", "expected index")], [], ())
+
+    def test_hooks_act_beside_each_other(self):
+        text = tracing("""
+            kprobes:
+            - call: security_file_open
+              message: first
+              selectors:
+              - matchArgs: [{index: 0, operator: Equal, values: [/a]}]
+                matchActions: [{action: NoPost}]
+            lsmhooks:
+            - hook: file_open
+              tags: [x]
+              selectors:
+              - matchActions: [{action: Override, argError: -1}]
+            - hook: bprm_check_security
+            tracepoints:
+            - {subsystem: syscalls, event: sys_enter_memfd_create}
+            - subsystem: syscalls
+              event: sys_enter_truncate
+              selectors: [{matchArgs: [{index: 5, operator: Equal, values: [/a]}]}]
+            - {subsystem: raw_syscalls, event: sys_enter}
+            - {subsystem: sched, event: sched_process_exec}
+            fentries:
+            - {call: security_bpf}
+            - {call: security_bpf, wonder: 1}
+            uprobes: [{path: /bin/bash, symbols: [readline]}]
+            lists: [{name: a}]
+            loader: true
+            """)
+        policies = self.check_case(text, [
+            ("{index: 5", "left out", "tracepoint"), ("{subsystem: raw", "left out", "no operation is like"), ("{subsystem: sched", "note", "programs are those"),
+            ("wonder", "left out", "not known"), ("uprobes", "left out", "cannot"), ("lists", "left out", "cannot"), ("loader", "left out", "cannot")],
+            [(opens("/a"), "deny"), (runs("/a"), "audit"), ({"operation": "process.memfd"}, "audit"), ({"operation": "process.bpf"}, "audit")], ())
+        self.assertEqual([p["metadata"]["name"] for p in policies], ["t", "t-2", "t-3", "t-4", "t-5", "t-6"])
+        self.assertEqual(policies[0]["spec"]["rules"][0]["description"], "first")
+
+    def test_whom_it_is_for(self):
+        """All there is; or what cannot be said, in mode audit, unless control groups are named."""
+        body = "kprobes: [{call: sys_bpf, selectors: [{matchActions: [{action: Sigkill}]}]}]\n"
+        act = {"operation": "process.bpf"}
+        policies = self.check_case(tracing(body), [], [({**act, "container": False}, "kill")], ())
+        self.assertEqual((policies[0]["spec"]["mode"], policies[0]["spec"].get("scope")), ("enforce", None))
+        self.check_case(tracing(body), [("kprobes", "note", "--cgroup is not for it")], [({**act, "cgroup": "/x"}, "kill")])
+        for kind, selector, where in (("TracingPolicyNamespaced", "", "spec"), ("TracingPolicy", "podSelector: {matchLabels: {a: b}}\n", "podSelector"),
+                                      ("TracingPolicy", "containerSelector: {matchExpressions: []}\n", "containerSelector")):
+            with self.subTest(selector=selector):
+                policies = self.check_case(tracing(selector + body, kind), [(where, "note", "whose pods are selected")],
+                                           [(act, "kill"), ({**act, "container": False}, None)], ())
+                self.assertEqual((policies[0]["spec"]["mode"], policies[0]["spec"]["scope"]), ("audit", {"containers": True}))
+                policies = self.check_case(tracing(selector + body, kind), [], [(act, "kill"), ({**act, "cgroup": "/x"}, None)])
+                self.assertEqual(policies[0]["spec"]["mode"], "enforce")
+        policies = self.check_case(tracing("hostSelector: {}\n" + body), [("hostSelector", "note", "all there is is judged")], [(act, "kill")], ())
+        self.assertEqual(policies[0]["spec"]["mode"], "audit")
+
+    def test_modes(self):
+        body = "kprobes: [{call: sys_bpf}]\noptions:\n- {name: disable-kprobe-multi, value: '1'}\n- {name: policy-mode, value: %s}\n"
+        for word, mode, said in (("monitor", "audit", []), ("enforce", "enforce", []), ("wonder", "enforce", [("{name", "note", "policy-mode")])):
+            policies = self.check_case(tracing(body % word), said, [], ())
+            self.assertEqual(policies[0]["spec"]["mode"], mode)
+
+
 class Command(Files):
     GOOD = armor(SELECTOR + "process: {matchPaths: [{path: /a}]}")
 
@@ -265,6 +500,11 @@ class Command(Files):
         policies, _, said = self.convert(text, *HERE)
         self.assertEqual(policies[0]["metadata"]["name"], "imported")
         self.assertEqual([r["paths"] for r in policies[0]["spec"]["rules"]], [["/a\x1b[31m\n"], ["/x}, {y: ["]])
+        odd = "/a\u0085\u2028\u2029\ufeff\u00e4\u009b\x01\x7f\"\\\\b"
+        policies, out, _ = self.convert(armor(SELECTOR + f"process: {{matchPaths: [{{path: {json.dumps(odd)}}}]}}"), *HERE)
+        self.assertEqual(policies[0]["spec"]["rules"][0]["paths"], [odd])
+        self.judge(out, runs(odd), "deny")
+        self.judge(out, runs(odd.replace("\u2028", " ")), None)
         long = armor(SELECTOR + "process: {matchPaths: [{path: /" + "x" * 5000 + "}]}", name="n" * 300)
         _, _, said = self.convert(long, *HERE)
         self.assertEqual([m for _, _, _, m in said], ['process matchPaths: paths: "/' + "x" * 63 + '": longer than 4095 bytes'])

@@ -314,13 +314,23 @@ def policies():
 
 
 def foreign():
-    """Policies of others: what the end-to-end test converts."""
+    """Policies of others, with the clauses that are read."""
     head = b"\0apiVersion: security.kubearmor.com/v1\nkind: %s\nmetadata: {name: k}\nspec:\n  selector: {}\n"
     for kind in (b"KubeArmorPolicy", b"KubeArmorHostPolicy"):
         yield head % kind + (b"  process:\n    matchPaths: [{path: /a, fromSource: [{path: /b}], action: Allow}]\n    matchDirectories: [{dir: /t/, recursive: true}]\n"
                              b"    matchPatterns: [{pattern: /h/*/x}]\n  action: Block\n")
         yield head % kind + (b"  file: {matchDirectories: [{dir: /e/, readOnly: true, message: m}]}\n  network: {matchProtocols: [{protocol: tcp}]}\n"
                              b"  capabilities: {matchCapabilities: [{capability: net_raw, action: Audit}]}\n  severity: 5\n  tags: [a]\n")
+
+
+    head = b"\0apiVersion: cilium.io/v1alpha1\nkind: %s\nmetadata: {name: t}\nspec:\n"
+    for kind, call, selector in (
+        (b"TracingPolicy", b"security_socket_connect", b"matchArgs: [{index: 1, operator: NotSAddr, values: [127.0.0.0/8]}, {index: 1, operator: SPort, values: ['80:90']}]"),
+        (b"TracingPolicyNamespaced", b"security_file_permission", b"matchArgs: [{index: 0, operator: Prefix, values: [/e/]}, {index: 1, operator: Mask, values: [6]}]"),
+        (b"TracingPolicy", b"cap_capable", b"matchBinaries: [{operator: In, values: [/s], followChildren: true}], matchArgs: [{index: 2, operator: Equal, values: ['21']}]"),
+        (b"TracingPolicy", b"sys_bpf", b"matchNamespaces: [{namespace: Pid, operator: In, values: [host_ns]}], matchCapabilities: [{operator: NotIn, values: [CAP_BPF]}]")):
+        yield head % kind + b"  kprobes:\n  - call: " + call + b"\n    args: [{index: 0, type: auto}]\n    selectors:\n    - {" + selector + (
+            b"}\n    - {matchActions: [{action: Override, argError: -1}, {action: Sigkill}]}\n  lsmhooks: [{hook: file_open}]\n  options: [{name: policy-mode, value: monitor}]\n")
 
 
 def all_seeds():

@@ -88,6 +88,23 @@ static void several_documents(void **state)
 	pst_conf_errors_done(&errors);
 }
 
+/* As strings of C are written by others. */
+static void nul_at_the_end(void **state)
+{
+	static const struct pst_doc_bounds bounds = {.bytes = 100, .nodes = 10, .end_nul = true};
+	static const char good[] = "a: \"x\\0\"\nb: \"\\0\"\n", bad[] = "a: \"x\\0y\\0\"\n";
+	struct pst_doc *doc = NULL;
+
+	(void)state;
+	assert_int_equal(pst_doc_parse_within("f", good, strlen(good), &bounds, &errors, &doc), 0);
+	assert_string_equal(pst_node_get(pst_doc_root(doc), "a")->text, "x");
+	assert_string_equal(pst_node_get(pst_doc_root(doc), "b")->text, "");
+	pst_doc_free(doc);
+	assert_int_equal(pst_doc_parse_within("f", bad, strlen(bad), &bounds, &errors, &doc), -EBADMSG);
+	assert_string_equal(errors.text, "f:1:4: a NUL byte in a string\n");
+	pst_conf_errors_done(&errors);
+}
+
 static void nothing_in_it(void **state)
 {
 	static const char *const texts[] = {"", "\n\n", "# only a comment\n", "---\n", "---\n...\n"};
@@ -622,6 +639,7 @@ int main(void)
 		TEST(tree_knows_its_places),
 		TEST(nothing_in_it),
 		TEST(several_documents),
+		TEST(nul_at_the_end),
 		TEST(bad_documents_are_refused_with_a_place),
 		TEST(several_errors_in_one_run),
 		TEST(errors_are_bounded_and_forge_nothing),
