@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts by themselves: the bus, the codec, classes of paths. Their programs print a figure a line: NAME VALUE UNIT."""
+"""Parts by themselves: the bus, the codec, classes of paths, tables of policies. Their programs print a figure a line: NAME VALUE UNIT."""
 import os
 import re
 
 import bench
 
-PROGRAMS = {"bus.": "bench_bus", "codec.": "bench_codec", "path.": "bench_path"}
+PROGRAMS = {"bus.": "bench_bus", "codec.": "bench_codec", "path.": "bench_path", "policy.": "bench_policy"}
 FIGURES = {prefix: bench.Spec() for prefix in PROGRAMS}
 LINE = re.compile(r"^([a-z0-9_.]+)\s+([0-9.]+)\s+(\S+)")
 
