@@ -188,9 +188,9 @@ int policy_check_bound(struct policy_tables *t)
 			if (!b)
 				return -ENOMEM;
 			b->t = t;
-			b->least = calloc(t->n_rules, sizeof(*b->least));
-			b->dim = calloc(t->n_rules, sizeof(*b->dim));
-			b->most = calloc(t->n_rules, sizeof(*b->most));
+			b->least = calloc((size_t)t->n_rules + 1, sizeof(*b->least));
+			b->dim = calloc((size_t)t->n_rules + 1, sizeof(*b->dim));
+			b->most = calloc((size_t)t->n_rules + 1, sizeof(*b->most));
 			if (!b->least || !b->dim || !b->most)
 				return -ENOMEM;
 			count_rules(b);

@@ -148,8 +148,11 @@ static uint32_t scope_dims(const struct policy *p)
 {
 	uint32_t dims = 0;
 
-	for (size_t i = 0; i < p->scope.n; i++)
-		dims |= 1u << dim_of(&p->scope.v[i], true);
+	for (size_t i = 0; i < p->scope.n; i++) {
+		int dim = dim_of(&p->scope.v[i], true);
+
+		dims |= dim < 0 ? 0 : 1u << dim;
+	}
 	return dims;
 }
 

@@ -127,11 +127,12 @@ struct policy_found policy_lookup(const union pst_line *lines, uint32_t n_lines,
 	if (!(head->ops & PST_OP_BIT(act->op & (PST_OPS_MAX - 1))))
 		return (struct policy_found){.rule = PST_POL_NO_RULE};
 	pst_pol_subject(&half, head, act, &s);
+	pst_pol_subject_lists(&half, head, act, &s);
 	pst_pol_object(&half, head, act, &s);
+	pst_pol_object_lists(&half, head, act, &s);
 	pst_pol_begin(&half, head, &s);
-	for (int i = 0; i < PST_POL_STEPS; i++)
-		if (pst_pol_step(&half, head, act, &s))
-			break;
+	for (int i = 0; i < PST_POL_STEPS && !pst_pol_is_over(&s); i++)
+		pst_pol_step(&half, head, act, &s);
 	return (struct policy_found){.rule = s.rule, .visits = s.visits, .cut = s.cut};
 }
 

@@ -4,8 +4,8 @@
  * policy to take it. Compiles for user space too: policyd compares the compiled rules with a plain evaluation
  * of their source before they are switched in. Whatever the tables hold, a step reads within them.
  *
- * pst_pol_subject(), pst_pol_object(), pst_pol_begin(), then pst_pol_step() until it says so, at most
- * PST_POL_STEPS times.
+ * pst_pol_subject(), pst_pol_object(), their lists, pst_pol_begin(), then pst_pol_step() until
+ * pst_pol_is_over(), at most PST_POL_STEPS times.
  */
 #ifndef PST_ABI_LOOKUP_POLICY_H
 #define PST_ABI_LOOKUP_POLICY_H
@@ -292,7 +292,7 @@ PST_STRIDE_FN void pst_pol_executable(
 
 /* ---- the search ---- */
 
-/* All that rules can ask of the subject: the same until the subject, or the tables, change. */
+/* The subject's classes and lists are the same until the subject, or the tables, change. */
 PST_STRIDE_FN void pst_pol_subject(const struct pst_half *t, const struct pst_pol_head *head,
 	const struct pst_act *a, struct pst_pol_search *s)
 {
@@ -302,22 +302,17 @@ PST_STRIDE_FN void pst_pol_subject(const struct pst_half *t, const struct pst_po
 	for (dim = PST_POL_UID; dim <= PST_POL_PARENT; dim++)
 		if (head->used & 1u << dim)
 			s->class_line[dim] = pst_pol_subject_class(t, head, a, dim);
+}
+
+PST_STRIDE_FN void pst_pol_subject_lists(const struct pst_half *t, const struct pst_pol_head *head,
+	const struct pst_act *a, struct pst_pol_search *s)
+{
 	if (head->multi & (1u << PST_POL_ANCESTOR | 1u << PST_POL_SCOPE_ANCESTOR))
 		pst_pol_ancestors(t, head, a, s);
 	if (head->multi & 1u << PST_POL_EXECUTABLE)
 		pst_pol_executable(t, a, s, PST_POL_EXECUTABLE);
 	if (head->multi & 1u << PST_POL_SCOPE_EXECUTABLE)
 		pst_pol_executable(t, a, s, PST_POL_SCOPE_EXECUTABLE);
-}
-
-PST_STRIDE_FN void pst_pol_paths(const struct pst_half *t, const struct pst_act *a, struct pst_pol_search *s)
-{
-	pst_pol_multi_begin(t, s, PST_POL_PATH, a->known & PST_KNOWN_PATH);
-	if (!(a->known & PST_KNOWN_PATH))
-		return;
-	pst_pol_add_text(t, s, PST_POL_PATH, a->path);
-	if (a->known & PST_KNOWN_PATH_TO)
-		pst_pol_add_text(t, s, PST_POL_PATH, a->path_to);
 }
 
 PST_STRIDE_FN void pst_pol_object(const struct pst_half *t, const struct pst_pol_head *head,
@@ -330,6 +325,21 @@ PST_STRIDE_FN void pst_pol_object(const struct pst_half *t, const struct pst_pol
 	for (dim = PST_POL_FILE; dim < PST_POL_DIMS; dim++)
 		if (head->used & 1u << dim)
 			s->class_line[dim] = pst_pol_object_class(t, head, a, dim);
+}
+
+PST_STRIDE_FN void pst_pol_paths(const struct pst_half *t, const struct pst_act *a, struct pst_pol_search *s)
+{
+	pst_pol_multi_begin(t, s, PST_POL_PATH, a->known & PST_KNOWN_PATH);
+	if (!(a->known & PST_KNOWN_PATH))
+		return;
+	pst_pol_add_text(t, s, PST_POL_PATH, a->path);
+	if (a->known & PST_KNOWN_PATH_TO)
+		pst_pol_add_text(t, s, PST_POL_PATH, a->path_to);
+}
+
+PST_STRIDE_FN void pst_pol_object_lists(const struct pst_half *t, const struct pst_pol_head *head,
+	const struct pst_act *a, struct pst_pol_search *s)
+{
 	if (head->multi & 1u << PST_POL_PATH)
 		pst_pol_paths(t, a, s);
 	if (!(head->multi & 1u << PST_POL_TARGET))
@@ -523,23 +533,23 @@ PST_STRIDE_FN void pst_pol_rule(const struct pst_half *t, const struct pst_pol_h
 	pst_pol_skip_to(s, r->end);
 }
 
-/* True when it is over: s->rule. */
-PST_STRIDE_FN bool pst_pol_step(const struct pst_half *t, const struct pst_pol_head *head,
+/* Also when it is cut: s->rule. */
+PST_STRIDE_FN bool pst_pol_is_over(struct pst_pol_search *s)
+{
+	s->cut = s->bits && s->visits >= PST_POL_VISITS_MAX;
+	return s->cut || !(s->bits || s->words || s->chunks);
+}
+
+/* Unless pst_pol_is_over(). */
+PST_STRIDE_FN void pst_pol_step(const struct pst_half *t, const struct pst_pol_head *head,
 	const struct pst_act *a, struct pst_pol_search *s)
 {
-	if (s->bits) {
-		s->cut = s->visits == PST_POL_VISITS_MAX;
-		if (!s->cut)
-			pst_pol_rule(t, head, a, s);
-		return s->cut;
-	}
-	if (s->words)
+	if (s->bits)
+		pst_pol_rule(t, head, a, s);
+	else if (s->words)
 		pst_pol_word(t, head, s);
-	else if (s->chunks)
-		pst_pol_chunk(t, head, s);
 	else
-		return true;
-	return false;
+		pst_pol_chunk(t, head, s);
 }
 
 #endif

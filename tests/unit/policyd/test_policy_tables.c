@@ -541,12 +541,13 @@ static void scribbled_tables_are_read_within(void **state)
 	assert_true(rules > 50);
 }
 
-/* More than the bound, in tables that nobody checked: cut, and it says so. */
+/* As many as there may be; more than that in tables that somebody wrote into: cut, and it says so. */
 static void a_search_ends_at_its_bound(void **state)
 {
-	static const char all[] = ", operations: file.open, holds: CAP_KILL, action: audit";
-	static const char last[] = ", operations: file.open, holds: CAP_KILL, action: audit";
-	PST_CLEANUP(policy_set_done) struct policy_set set = many(PST_POL_VISITS_MAX, all, last);
+	static const char open[] = ", operations: file.open, holds: CAP_KILL, action: audit";
+	static const char both[] = ", operations: [file.open, file.mkdir], holds: CAP_KILL, action: audit";
+	PST_CLEANUP(policy_set_done) struct policy_set set = many(PST_POL_VISITS_MAX, open, both);
+	PST_CLEANUP(policy_set_done) struct policy_set more = many(PST_POL_VISITS_MAX + 2, both, open);
 	PST_CLEANUP(policy_tables_freep) struct policy_tables *t = must_compile(&set);
 	struct policy_act act = POLICY_ACT_INIT;
 	struct policy_found found;
@@ -558,10 +559,20 @@ static void a_search_ends_at_its_bound(void **state)
 	found = policy_lookup(room.lines, room.n_lines, &facts);
 	assert_int_equal(found.visits, PST_POL_VISITS_MAX);
 	assert_int_equal(found.rule, PST_POL_NO_RULE);
+	assert_false(found.cut);
 	facts.holds = ~0ull;
 	found = policy_lookup(room.lines, room.n_lines, &facts);
 	assert_int_equal(found.rule, 0);
-	assert_in_range(found.visits, 1, 64); /* nothing behind it is stronger */
+	assert_in_range(found.visits, 1, 64);  /* nothing behind it is stronger */
+	for (size_t i = 1; i < more.n; i += 2) /* not file.open, until somebody says so */
+		more.v[i]->rules[0].ops = PST_OP_BIT(PST_OP_FILE_MKDIR);
+	policy_tables_freep(&t);
+	t = must_compile(&more);
+	((struct pst_pol_head *)room.lines)->used &= ~(1u << PST_POL_OP);
+	facts.holds = 0;
+	found = policy_lookup(room.lines, room.n_lines, &facts);
+	assert_int_equal(found.visits, PST_POL_VISITS_MAX);
+	assert_true(found.cut);
 }
 
 int main(void)
