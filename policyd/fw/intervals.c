@@ -30,7 +30,7 @@ fw_key fw_dim_max(enum pst_fw_dim dim, unsigned root)
 	return n == PST_STRIDES_MAX ? ~(fw_key)0 : ((fw_key)1 << 16 * n) - 1;
 }
 
-static int add(struct fw_spans *s, fw_key lo, fw_key hi)
+int fw_span_add(struct fw_spans *s, fw_key lo, fw_key hi)
 {
 	if (s->n == s->size) {
 		size_t size = s->size ? s->size * 2 : 16;
@@ -52,8 +52,7 @@ static int by_start(const void *a, const void *b)
 	return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
-/* Sorts, and joins what overlaps or touches. */
-static void join(struct fw_spans *s)
+void fw_spans_join(struct fw_spans *s)
 {
 	size_t n = 0;
 
@@ -70,8 +69,7 @@ static void join(struct fw_spans *s)
 	s->n = n;
 }
 
-/* All keys up to @max but these; joined before. */
-static int complement(struct fw_spans *s, fw_key max)
+int fw_spans_complement(struct fw_spans *s, fw_key max)
 {
 	fw_key next = 0;
 	size_t n = s->n;
@@ -79,20 +77,20 @@ static int complement(struct fw_spans *s, fw_key max)
 
 	for (size_t i = 0; i < n && !e; i++) {
 		if (s->v[i].lo > next)
-			e = add(s, next, s->v[i].lo - 1);
+			e = fw_span_add(s, next, s->v[i].lo - 1);
 		if (s->v[i].hi >= max)
 			next = max; /* nothing behind it; see below */
 		else
 			next = s->v[i].hi + 1;
 	}
 	if (!e && (!n || s->v[n - 1].hi < max))
-		e = add(s, next, max);
+		e = fw_span_add(s, next, max);
 	memmove(s->v, s->v + n, (s->n - n) * sizeof(*s->v));
 	s->n -= n;
 	return e;
 }
 
-static fw_key load(const uint8_t *addr, size_t n)
+fw_key fw_key_load(const uint8_t *addr, size_t n)
 {
 	fw_key key = 0;
 
@@ -113,8 +111,8 @@ static int take_prefixes(const struct fw_prefixes *list, unsigned root, struct f
 
 		if (fw_prefix_is_ip4(p) != !root)
 			continue;
-		lo = load(p->addr, bits / 8);
-		e = add(s, lo, len == bits ? lo : lo | (~(fw_key)0 >> (128 - bits + len)));
+		lo = fw_key_load(p->addr, bits / 8);
+		e = fw_span_add(s, lo, len == bits ? lo : lo | (~(fw_key)0 >> (128 - bits + len)));
 	}
 	return e;
 }
@@ -124,7 +122,7 @@ static int take_ranges(const struct fw_ranges *list, struct fw_spans *s)
 	int e = 0;
 
 	for (size_t i = 0; i < list->n && !e; i++)
-		e = add(s, list->v[i].lo, list->v[i].hi);
+		e = fw_span_add(s, list->v[i].lo, list->v[i].hi);
 	return e;
 }
 
@@ -133,17 +131,17 @@ static int take_families(const struct fw_endpoints *list, unsigned root, struct 
 {
 	for (size_t i = 0; i < list->n; i++)
 		if (fw_addr_is_ip4(list->v[i].addr) == !root)
-			return add(s, 0, root ? ~(fw_key)0 : UINT32_MAX);
+			return fw_span_add(s, 0, root ? ~(fw_key)0 : UINT32_MAX);
 	return 0;
 }
 
 /* Ports of the list, or any: likewise. */
 static int take_ports(const struct fw_endpoints *list, struct fw_spans *s)
 {
-	int e = list->other ? add(s, 0, UINT16_MAX) : 0;
+	int e = list->other ? fw_span_add(s, 0, UINT16_MAX) : 0;
 
 	for (size_t i = 0; i < list->n && !list->other && !e; i++)
-		e = add(s, list->v[i].port, list->v[i].port);
+		e = fw_span_add(s, list->v[i].port, list->v[i].port);
 	return e;
 }
 
@@ -155,7 +153,7 @@ static int take_each(const struct fw_rule *r, unsigned values,
 
 	for (unsigned v = 0; v < values && !e; v++)
 		if (takes(r, v))
-			e = add(s, v, v);
+			e = fw_span_add(s, v, v);
 	return e;
 }
 
@@ -186,7 +184,7 @@ static int take_l4(const struct fw_rule *r, unsigned root, struct fw_spans *s)
 	if (root == 0 && !(r->has & FW_HAS_ICMP))
 		return take_each(r, 256, takes_flags, s);
 	if (root == 1 && !(r->has & FW_HAS_TCP_FLAGS)) /* an empty list is any type */
-		return r->icmp.n ? take_ranges(&r->icmp, s) : add(s, 0, 0xffff);
+		return r->icmp.n ? take_ranges(&r->icmp, s) : fw_span_add(s, 0, 0xffff);
 	return 0;
 }
 
@@ -195,7 +193,7 @@ static int take_ifaces(const struct fw_rule *r, struct fw_spans *s)
 	int e = 0;
 
 	for (size_t i = 0; i < r->n_ifaces && !e; i++)
-		e = add(s, r->ifaces[i], r->ifaces[i]);
+		e = fw_span_add(s, r->ifaces[i], r->ifaces[i]);
 	return e;
 }
 
@@ -278,10 +276,10 @@ int fw_rule_takes(const struct fw_rule *rule, enum pst_fw_dim dim, unsigned root
 	if (!strides[dim][root])
 		return FW_TAKES_NONE;
 	e = take(rule, dim, root, spans, &other);
-	join(spans);
+	fw_spans_join(spans);
 	/* of what is named: a list of IPv4 says nothing of IPv6, one of ICMP types nothing of TCP */
 	if (!e && other && spans->n)
-		e = complement(spans, fw_dim_max(dim, root));
+		e = fw_spans_complement(spans, fw_dim_max(dim, root));
 	if (e)
 		return e;
 	return spans->n ? FW_TAKES_SOME : FW_TAKES_NONE;

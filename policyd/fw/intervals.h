@@ -15,6 +15,14 @@ struct fw_spans {
 	size_t n, size;
 };
 
+int fw_span_add(struct fw_spans *spans, fw_key lo, fw_key hi);
+/* Sorts, and joins what overlaps or touches. */
+void fw_spans_join(struct fw_spans *spans);
+/* All keys up to @max but these, which were joined. 0 or -ENOMEM. */
+int fw_spans_complement(struct fw_spans *spans, fw_key max);
+/* The address's last @n bytes. */
+fw_key fw_key_load(const uint8_t *addr, size_t n);
+
 /* Strides of the keys behind this root; 0: there is no key, all packets are alike. */
 unsigned fw_dim_strides(enum pst_fw_dim dim, unsigned root);
 /* The highest key behind this root. */

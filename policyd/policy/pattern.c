@@ -5,7 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* ---- globs ---- */
+#include "policyd/path/tokens.h"
+#include "proto/base/cleanup.h"
+
+/* ---- globs of any text; those of paths are policyd/path/ ---- */
 
 enum token_type {
 	TOKEN_END,
@@ -13,9 +16,6 @@ enum token_type {
 	TOKEN_ANY,   /* ?: a byte */
 	TOKEN_CLASS, /* [...] */
 	TOKEN_STAR,  /* *: any number of bytes */
-	TOKEN_NAME,  /* * between slashes: one byte or more */
-	TOKEN_DIRS,  /* ** and a slash: any number of directories */
-	TOKEN_REST,  /* ** at the end: one byte or more of any kind */
 };
 
 struct token {
@@ -31,7 +31,7 @@ static const char *class_end(const char *p)
 }
 
 /* The token at @glob; returns what is behind it. The glob was checked. */
-static const char *next_token(const char *glob, bool path, struct token *ret)
+static const char *next_token(const char *glob, struct token *ret)
 {
 	*ret = (struct token){.type = TOKEN_BYTE, .at = glob};
 	switch (*glob) {
@@ -49,14 +49,7 @@ static const char *next_token(const char *glob, bool path, struct token *ret)
 		return glob + 2;
 	case '*':
 		ret->type = TOKEN_STAR;
-		if (!path)
-			return glob + 1;
-		if (glob[1] != '*') { /* a path's glob begins with a slash */
-			ret->type = glob[-1] == '/' && (!glob[1] || glob[1] == '/') ? TOKEN_NAME : TOKEN_STAR;
-			return glob + 1;
-		}
-		ret->type = glob[2] ? TOKEN_DIRS : TOKEN_REST;
-		return glob + (glob[2] ? 3 : 2);
+		return glob + 1;
 	default:
 		return glob + 1;
 	}
@@ -80,77 +73,60 @@ static bool in_class(const char *class, char byte)
 	return in != other;
 }
 
-/* Which places of the glob the text read so far may have come to: a bit for each. */
-struct places {
-	uint64_t v[POLICY_TEXT_MAX / 64 + 1];
-	size_t end; /* no place is behind it */
-};
-
-static void add_place(struct places *p, const char *glob, size_t at, bool path)
+static bool token_takes(const struct token *t, char byte)
 {
-	struct token t;
-	size_t next;
-
-	for (;; at = next) {
-		p->v[at / 64] |= 1ull << at % 64;
-		p->end = at > p->end ? at : p->end;
-		next = (size_t)(next_token(glob + at, path, &t) - glob);
-		if (t.type != TOKEN_STAR && t.type != TOKEN_DIRS)
-			return;
-		/* which may be nothing */
-	}
+	return t->type == TOKEN_ANY || (t->type == TOKEN_BYTE && *t->at == byte) ||
+	       (t->type == TOKEN_CLASS && in_class(t->at, byte));
 }
 
-static void step(const char *glob, bool path, const struct places *from, char byte, struct places *to)
+/* What does not go on is tried again with one byte more for the last star. */
+static bool glob_takes(const char *glob, const char *text)
 {
-	bool plain = !path || byte != '/';
+	const char *star = NULL, *from = NULL, *next;
+	struct token t;
 
-	memset(to, 0, sizeof(*to));
-	for (size_t at = 0; at <= from->end; at++) {
-		struct token t;
-		size_t next;
-
-		if (!(from->v[at / 64] >> at % 64 & 1))
-			continue;
-		next = (size_t)(next_token(glob + at, path, &t) - glob);
-		if ((t.type == TOKEN_BYTE && *t.at == byte) || (t.type == TOKEN_ANY && plain) ||
-			(t.type == TOKEN_CLASS && plain && in_class(t.at, byte)) || t.type == TOKEN_REST ||
-			(t.type == TOKEN_NAME && plain) || (t.type == TOKEN_DIRS && byte == '/'))
-			add_place(to, glob, next, path);
-		if (((t.type == TOKEN_STAR || t.type == TOKEN_NAME) && plain) || t.type == TOKEN_REST)
-			add_place(to, glob, at, path);
-		if (t.type == TOKEN_DIRS) { /* within a directory's name: only its end leads on */
-			to->v[at / 64] |= 1ull << at % 64;
-			to->end = at > to->end ? at : to->end;
+	for (;;) {
+		next = next_token(glob, &t);
+		if (t.type == TOKEN_STAR) {
+			star = glob = next;
+			from = text;
+		} else if (*text && token_takes(&t, *text)) {
+			glob = next;
+			text++;
+		} else if (t.type == TOKEN_END && !*text) {
+			return true;
+		} else if (star && *from) {
+			glob = star;
+			text = ++from;
+		} else {
+			return false;
 		}
 	}
 }
 
-static bool at_end(const struct places *p, const char *glob)
-{
-	size_t len = strlen(glob);
+/* ---- what a pattern takes ---- */
 
-	return p->v[len / 64] >> len % 64 & 1;
+static bool path_takes(enum path_kind kind, const char *pattern, const char *text)
+{
+	const struct path_pattern p = {
+		.text = (uint8_t *)(uintptr_t)pattern, .len = (uint32_t)strlen(pattern), .kind = kind};
+	uint64_t steps = 0;
+
+	return path_matches(&p, (const uint8_t *)text, strlen(text), &steps);
 }
 
-/* @below: what is below something that the glob takes is taken, too. */
-static bool glob_takes(const char *glob, const char *text, bool path, bool below)
+/* What the glob takes, and all below. */
+static bool cgroup_takes(const char *glob, const char *text)
 {
-	struct places places[2] = {0};
-	unsigned now = 0;
+	char below[POLICY_TEXT_MAX + sizeof("/**")];
 
+	if (!strpbrk(glob, "*?[\\"))
+		return path_takes(PATH_BELOW, glob, text);
 	if (strlen(glob) > POLICY_TEXT_MAX)
 		return false;
-	add_place(&places[now], glob, 0, path);
-	for (; *text; text++, now = !now) {
-		if (below && *text == '/' && at_end(&places[now], glob))
-			return true;
-		step(glob, path, &places[now], *text, &places[!now]);
-	}
-	return at_end(&places[now], glob);
+	stpcpy(stpcpy(below, glob), "/**");
+	return path_takes(PATH_GLOB, glob, text) || path_takes(PATH_GLOB, below, text);
 }
-
-/* ---- what a pattern takes ---- */
 
 static bool begins(const char *text, const char *with)
 {
@@ -174,23 +150,36 @@ static bool is_in_directory(const char *directory, const char *text, bool deep)
 	return !strncmp(directory, text, n) && text[n] == '/' && (deep || !strchr(text + n + 1, '/'));
 }
 
+enum path_kind policy_path_kind(enum policy_pattern_kind kind)
+{
+	static const enum path_kind kinds[] = {
+		[POLICY_EXACT] = PATH_EXACT,
+		[POLICY_PREFIX] = PATH_PREFIX,
+		[POLICY_SUFFIX] = PATH_SUFFIX,
+		[POLICY_DIRECTORY] = PATH_CHILDREN,
+		[POLICY_TREE] = PATH_BELOW,
+		[POLICY_GLOB] = PATH_GLOB,
+	};
+
+	return kinds[kind];
+}
+
 bool policy_pattern_takes(const struct policy_pattern *p, const char *text)
 {
 	switch (p->kind) {
 	case POLICY_EXACT:
 		return !strcmp(p->text, text);
+	case POLICY_SUFFIX: /* what does not begin with a slash is no path */
+		return *text == '/' && path_takes(PATH_SUFFIX, p->text, text);
 	case POLICY_PREFIX:
-		return begins(text, p->text);
-	case POLICY_SUFFIX:
-		return ends(text, p->text);
 	case POLICY_DIRECTORY:
 	case POLICY_TREE:
-		return is_in_directory(p->text, text, p->kind == POLICY_TREE);
 	case POLICY_GLOB:
+		return path_takes(policy_path_kind(p->kind), p->text, text);
 	case POLICY_TEXT_GLOB:
-		return glob_takes(p->text, text, p->kind == POLICY_GLOB, false);
+		return glob_takes(p->text, text);
 	case POLICY_CGROUP:
-		return !strcmp(p->text, "/") || glob_takes(p->text, text, true, true);
+		return cgroup_takes(p->text, text);
 	}
 	return false;
 }
@@ -258,7 +247,7 @@ static const char *class_fault(const char *p, const char *end)
 	return NULL;
 }
 
-static const char *glob_fault(const char *text, bool path)
+static const char *glob_fault(const char *text)
 {
 	for (const char *p = text; *p; p++) {
 		if (*p == '\\') {
@@ -271,37 +260,35 @@ static const char *glob_fault(const char *text, bool path)
 				return fault ? fault
 					     : "the [ never ends: expected a ], or \\[ for the character";
 			p = end;
-		} else if (path && p[0] == '*' && p[1] == '*') {
-			if ((p > text && p[-1] != '/') || (p[2] && p[2] != '/'))
-				return "expected ** alone between slashes";
-			p++;
 		}
 	}
 	return NULL;
 }
 
+/* What the automata's reader says: one reading of globs, wherever they are looked up. */
+static const char *tokens_fault(enum path_kind kind, const char *text)
+{
+	PST_CLEANUP(path_tokens_done) struct path_tokens tokens = {0};
+	const struct path_pattern p = {
+		.text = (uint8_t *)(uintptr_t)text, .len = (uint32_t)strlen(text), .kind = kind};
+	struct path_error error;
+
+	return path_tokens_add(&tokens, &p, 0, &error) ? error.what : NULL;
+}
+
 const char *policy_pattern_fault(enum policy_pattern_kind kind, const char *text)
 {
-	const char *fault;
+	const char *fault = NULL;
 
 	if (!*text)
 		return "expected a text, this is empty";
 	if (strlen(text) > POLICY_TEXT_MAX)
 		return "longer than 4095 bytes";
-	switch (kind) {
-	case POLICY_PREFIX:
-		return path_fault(text, true);
-	case POLICY_SUFFIX:
-		return strstr(text, "//") || text[strlen(text) - 1] == '/' || strstr(text, "/../")
-			       ? "no path ends so"
-			       : NULL;
-	case POLICY_TEXT_GLOB:
-		return glob_fault(text, false);
-	case POLICY_GLOB:
-	case POLICY_CGROUP:
-		fault = path_fault(text, false);
-		return fault ? fault : glob_fault(text, true);
-	default:
-		return path_fault(text, false);
-	}
+	if (kind == POLICY_TEXT_GLOB)
+		return glob_fault(text);
+	if (kind == POLICY_SUFFIX && (strstr(text, "//") || text[strlen(text) - 1] == '/'))
+		return "no path ends so";
+	if (kind != POLICY_SUFFIX)
+		fault = path_fault(text, kind == POLICY_PREFIX);
+	return fault ? fault : tokens_fault(kind == POLICY_CGROUP ? PATH_GLOB : policy_path_kind(kind), text);
 }

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "policyd/path/path.h"
+
 #define POLICY_TEXT_MAX 4095 /* bytes: the kernel's longest path */
 
 enum policy_pattern_kind {
@@ -23,6 +25,8 @@ struct policy_pattern {
 	char *text; /* owned */
 };
 
+/* How the automata of policyd/path/ call it; not for POLICY_TEXT_GLOB and POLICY_CGROUP. */
+enum path_kind policy_path_kind(enum policy_pattern_kind kind);
 bool policy_pattern_takes(const struct policy_pattern *pattern, const char *text);
 /* Does @a take all that @b takes? True is certain. */
 bool policy_pattern_covers(const struct policy_pattern *a, const struct policy_pattern *b);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause OR Apache-2.0 */
 /*
- * Tables of runtime policies: which set of path conditions a path is in. docs/design/paths.md says why they
- * look so. A table is lines of 64 bytes in a half, as those of the guard (proto/abi/guard.h); every position
- * is a line number that is masked.
+ * Tables of runtime policies: which set of path conditions a path is in (docs/design/paths.md), and what the
+ * rules say of an act (docs/design/policy.md). A table is lines of 64 bytes in a half, as those of the guard
+ * (proto/abi/guard.h); every position is a line number that is masked.
  */
 #ifndef PST_ABI_POLICY_H
 #define PST_ABI_POLICY_H
 
 #include "proto/abi/guard.h"
+#include "proto/abi/policy_ops.h"
 
 #define PST_PATHS_AUTOMATA 16
 #define PST_PATHS_LINES    (1u << 16) /* of a half at most: a value of 4 MiB */
@@ -76,5 +77,203 @@ struct pst_paths_head {
 	__u32 root[PST_PATHS_AUTOMATA];
 };
 static_assert(sizeof(struct pst_paths_head) == 128, "abi");
+
+/*
+ * ---- rules ----
+ *
+ * Each act is looked up along dimensions; what it is in one of them is a class, which says of each rule
+ * whether it takes that: a bit vector in chunks of 512 rules. The vectors of all dimensions are and-ed. Rules
+ * of one policy lie side by side, so behind the first that takes the act the rest of the policy is passed
+ * over. Policies whose scopes ask for the same dimensions lie side by side, too: chunks that one of these
+ * rules out are many.
+ *
+ * A class is one or two lines. The first word has a bit for each chunk with rules in it; behind it is a word
+ * for each chunk from the lowest of these on: the line of its 512 bits, and from PST_POL_REF_WORDS on which
+ * of that line's eight words are not 0.
+ */
+#define PST_POL_LINES       (1u << 16) /* of a half at most: a value of 4 MiB */
+#define PST_POL_CHUNK_RULES 512
+#define PST_POL_CHUNKS_MAX  20
+#define PST_POL_RULES_MAX   (PST_POL_CHUNKS_MAX * PST_POL_CHUNK_RULES)
+#define PST_POL_REF_LINE    0x00ffffffu
+#define PST_POL_REF_WORDS   24
+/* Rules that one act is held against at most: policyd refuses sets in which an act could meet more. */
+#define PST_POL_VISITS_MAX 1024
+#define PST_POL_ANCESTORS  16 /* of a subject that are known */
+
+/* Dimensions in which an act has one class. */
+enum pst_pol_dim {
+	PST_POL_OP = 0, /* by value */
+	/* the subject */
+	PST_POL_UID,       /* stride tree, 2 strides */
+	PST_POL_SCOPE_UID, /* the same, as scopes ask for it */
+	PST_POL_GID,
+	PST_POL_NS,     /* by value: struct pst_act.ns */
+	PST_POL_CGROUP, /* by id */
+	PST_POL_PARENT, /* by name */
+	/* the object */
+	PST_POL_FILE,     /* by value: struct pst_act.file */
+	PST_POL_ADDRESS,  /* stride tree; roots: IPv4 (2 strides), IPv6 (8) */
+	PST_POL_PORT,     /* stride tree, 1 stride */
+	PST_POL_PROTOCOL, /* by value */
+	PST_POL_FAMILY,
+	PST_POL_SIGNAL,
+	PST_POL_CAP,    /* by value: a capability; PST_POL_CAP_NONE; PST_POL_CAP_MANY: the rule says */
+	PST_POL_MODULE, /* by name */
+	PST_POL_DIMS,
+};
+#define PST_POL_CAP_NONE 64
+#define PST_POL_CAP_MANY 65
+
+/*
+ * Dimensions in which an act can be in several lists at once. A vector says which rules have a list that
+ * something of the act is in; these are or-ed, and where a bit is set the rule says the opposite of what the
+ * base says: that of rules that ask for nothing here, or want the act in no list.
+ */
+enum pst_pol_multi {
+	PST_POL_EXECUTABLE = 0,   /* by the classes of automata */
+	PST_POL_SCOPE_EXECUTABLE, /* the same, as scopes ask for it */
+	PST_POL_ANCESTOR,         /* by names */
+	PST_POL_SCOPE_ANCESTOR,
+	PST_POL_PATH, /* by the classes of automata, of one path or two */
+	PST_POL_TARGET,
+	PST_POL_MULTIS,
+};
+#define PST_POL_LISTS (2 * PST_PATHS_AUTOMATA) /* vectors of one dimension that are or-ed at most */
+
+/* Where a dimension is looked up; lines of classes. What is not known is in no list and in no `not`. */
+struct pst_pol_dim_head {
+	__u32 root[2]; /* stride entries; by value: the first line of an array with a class for each value */
+	__u32 unknown; /* class of what is not known, */
+	__u32 miss;    /* of a name that no rule has */
+};
+static_assert(sizeof(struct pst_pol_dim_head) == 16, "abi");
+
+/* of[n]: the first line of an array with a class for each class of automaton n (0: none of its rules); 0: no
+ * rule asks for any of them. */
+struct pst_pol_multi_head {
+	__u32 base;
+	__u32 unknown;
+	__u32 pad[14];
+	__u32 of[PST_PATHS_AUTOMATA];
+};
+static_assert(sizeof(struct pst_pol_multi_head) == 128, "abi");
+
+/* The first two lines of a half. */
+struct pst_pol_head {
+	__u64 ops;     /* PST_OP_BIT() of those that some rule names: no others are of interest */
+	__u64 seed[2]; /* of names and cgroups, secret; the same as long as programs remember names */
+	__u32 generation;
+	__u32 n_rules;
+	__u32 used;        /* bit n: some rule asks for dimension n, */
+	__u32 multi;       /* of enum pst_pol_multi */
+	__u32 rules;       /* line of the first rule: struct pst_pol_rule */
+	__u32 ranks;       /* a word for every 64 rules: the strongest of those and of all behind them */
+	__u32 names;       /* line of the first name; 0: there are none */
+	__u32 name_mask;   /* lines of names - 1 */
+	__u32 cgroups;     /* likewise */
+	__u32 cgroup_mask; /* likewise */
+	__u32 pad[16];
+};
+static_assert(sizeof(struct pst_pol_head) == 128, "abi");
+
+#define PST_POL_DIM_LINE    2 /* dimension n: line 2 + n / 4 */
+#define PST_POL_DIMS_A_LINE 4
+#define PST_POL_MULTI_LINE  6 /* two lines each */
+#define PST_POL_FIRST_LINE  (PST_POL_MULTI_LINE + 2 * PST_POL_MULTIS)
+static_assert(PST_POL_DIMS <= PST_POL_DIMS_A_LINE * (PST_POL_MULTI_LINE - PST_POL_DIM_LINE), "abi");
+
+/* What no vector says: bits of pst_pol_rule.asks. With PST_POL_NOT(): none of these. */
+#define PST_POL_HOLDS     1
+#define PST_POL_GAINED    2
+#define PST_POL_CAPS      4
+#define PST_POL_ARGUMENTS 8
+#define PST_POL_NOT(ask)  ((ask) << 4)
+
+/* How strong a rule is, never 0: what is done, what the rule says, and of equal ones the first policy. */
+#define PST_POL_STRENGTH(action, would, policy)                                                              \
+	((__u32)(action) << 20 | (__u32)(would) << 16 | (0xffffu - (policy)))
+
+struct pst_pol_rule {
+	__u32 end;    /* number of the next policy's first rule */
+	__u16 policy; /* number, in the order in which they were read */
+	__u16 error;  /* errno of deny and throttle */
+	__u8 action;  /* enum pst_pol_action: what is done, */
+	__u8 would;   /* and what the rule says */
+	__u8 asks;
+	__u8 arguments; /* list, with PST_POL_ARGUMENTS: bit of pst_act.arguments */
+	__u32 pad;
+	__u64 holds, gained, capabilities;
+	__u64 rate, within_ns; /* of throttle */
+	__u64 pad2;
+};
+static_assert(sizeof(struct pst_pol_rule) == 64, "abi");
+
+/* Names: exact paths and kernel modules, by pst_pol_hash(). Key 0: nothing is there. */
+struct pst_pol_name {
+	__u64 key;
+	__u32 parent, module;           /* classes */
+	__u32 ancestor, scope_ancestor; /* likewise; 0: no rule */
+	__u64 pad;
+};
+static_assert(sizeof(struct pst_pol_name) == 32, "abi");
+#define PST_POL_NAMES_A_LINE 2
+
+/* Id 0: nothing is there, PST_POL_CGROUP_GONE: nothing is there any more. */
+struct pst_pol_cgroup {
+	__u64 id;
+	__u32 class;
+	__u32 pad;
+};
+static_assert(sizeof(struct pst_pol_cgroup) == 16, "abi");
+#define PST_POL_CGROUPS_A_LINE 4
+#define PST_POL_CGROUP_GONE    0xffffffffffffffffull
+#define PST_POL_PROBES         8 /* lines that a search for a name or cgroup reads at most */
+
+/* Of pst_act.known. */
+#define PST_KNOWN_EXECUTABLE 0x1u
+#define PST_KNOWN_PARENT     0x2u
+#define PST_KNOWN_ANCESTORS  0x4u
+#define PST_KNOWN_PATH       0x8u
+#define PST_KNOWN_PATH_TO    0x10u
+#define PST_KNOWN_TARGET     0x20u
+#define PST_KNOWN_ADDRESS    0x40u
+#define PST_KNOWN_PORT       0x80u
+#define PST_KNOWN_PROTOCOL   0x100u
+#define PST_KNOWN_FAMILY     0x200u
+#define PST_KNOWN_SIGNAL     0x400u
+#define PST_KNOWN_MODULE     0x800u
+#define PST_KNOWN_ARGUMENTS  0x1000u
+
+#define PST_ACT_CONTAINER 0x100 /* of pst_act.ns */
+
+/* What a hook gathers of an act. Of what is not known nothing is looked at. */
+struct pst_act {
+	__u32 op; /* enum pst_pol_op */
+	__u32 known;
+	/* the subject */
+	__u64 cgroup; /* id; 0: not known */
+	__u32 uid, gid;
+	__u64 holds, gained; /* capabilities */
+	__u64 parent;        /* name of its executable */
+	__u32 n_ancestors;
+	__u32 ns; /* bit n: its namespace of kind n is the host's; PST_ACT_CONTAINER */
+	__u64 ancestor[PST_POL_ANCESTORS];
+	__u32 executable[PST_PATHS_AUTOMATA]; /* classes; all 0 of what is no absolute path */
+	/* the object */
+	__u32 path[PST_PATHS_AUTOMATA];
+	__u32 path_to[PST_PATHS_AUTOMATA]; /* the second one of file.rename and file.link */
+	__u32 target[PST_PATHS_AUTOMATA];
+	__u8 addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u8 is_ip6;
+	__u8 file; /* enum pst_pol_flag from bit 4 on, enum pst_pol_access */
+	__u8 protocol, family, signal;
+	__u8 pad;
+	__u16 port;
+	__u64 module; /* name */
+	__u64 capabilities;
+	__u64 arguments[4]; /* lists that one of them is in: bit n of word n / 64 */
+};
+static_assert(sizeof(struct pst_act) == 512, "abi");
 
 #endif

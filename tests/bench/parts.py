@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts by themselves: the bus, the codec, classes of paths, facts of acts. Their programs print a figure a line: NAME VALUE UNIT."""
+"""Parts by themselves: the bus, the codec, classes of paths, tables of policies, facts of acts. Their programs print a figure a line: NAME VALUE UNIT."""
 import os
 import re
 
 import bench
 
-PROGRAMS = {"bus.": "bench_bus", "codec.": "bench_codec", "path.": "bench_path", "facts.": "bench_facts"}
+PROGRAMS = {"bus.": "bench_bus", "codec.": "bench_codec", "path.": "bench_path", "policy.": "bench_policy", "facts.": "bench_facts"}
 FIGURES = {prefix: bench.Spec() for prefix in PROGRAMS}
+AIMS = {"policy.apply_ms_1000": 500}
 LINE = re.compile(r"^([a-z0-9_.]+)\s+([0-9.]+)\s+(\S+)")
 
 
@@ -22,5 +23,5 @@ def run(ctx):
                 samples.setdefault(name, []).append(float(value))
                 units[name] = unit
         for name, values in samples.items():
-            ctx.specs[name] = bench.Spec(units[name], *(bench.at_most(0) if name.endswith("_lost") else ()))
+            ctx.specs[name] = bench.Spec(units[name], *(bench.at_most(AIMS.get(name, 0)) if name.endswith("_lost") or name in AIMS else ()))
             ctx.put(name, values)

@@ -95,7 +95,7 @@ BAD = [
 # ... and these only the parser.
 PARSER_ONLY = [
     (rule("operations: net.bind, action: deny, ports: 9-5"), "is empty"),
-    (rule("operations: file.open, action: deny, paths: {glob: \"/[a\"}"), "never ends"),
+    (rule("operations: file.open, action: deny, paths: {glob: \"/[a\"}"), "expected a ] behind this bracket"),
     (rule("operations: net.bind, action: deny, addresses: 10.0.0.1/8"), "bits behind"),
     (HEAD + "spec: {scope: {uids: 5}, rules: [{name: r, operations: file.open, uids: 6, action: allow}]}\n", "the policy's scope has none of them"),
     (HEAD + f"spec: {{rules: [{RULE}, {RULE}]}}\n", "already"),

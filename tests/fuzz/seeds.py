@@ -5,6 +5,7 @@
 What is well-formed lets the fuzzer begin behind the first check. The messages are the test vectors of the wire contract.
 """
 import glob
+import hashlib
 import json
 import os
 import re
@@ -366,6 +367,8 @@ def all_seeds():
     yield "fuzz_fw", list(firewalls())
     yield "fuzz_policy", list(policies())
     yield "fuzz_foreign", list(foreign())
+    yield "fuzz_policy_tables", sorted({b"\0" + text.split(b"\0")[0] for text in policies()}) + [
+        bytes([8 * n + 1]) + b"".join(hashlib.sha256(b"%d %d" % (n, i)).digest() for i in range(40)) for n in (0, 1, 3, 9)]
     yield "fuzz_import", [b"\0" + text for text in (IPTABLES, *nft_rulesets())] + [b"\x80" + IPTABLES, b"\3" + IPTABLES]
     yield "fuzz_why", [b"\0".join(words) + b"\0" for words in (
         (b"tcp", b"192.0.2.1:4000", b"198.51.100.2:443", b"syn,ack", b"", b"7", b"46", b"100", b"1", b"2"),
