@@ -22,15 +22,16 @@
 #define OBJECT_STEPS      (2 * PST_PATH_DEPTH + 32) /* names, mounts, and directories that no path shows */
 #define BTRFS_SUPER_MAGIC 0x9123683e
 
-#define FMODE_READ   1
-#define FMODE_WRITE  2
-#define OPEN_EXEC    0x20 /* __FMODE_EXEC, in f_flags */
-#define OPEN_TRUNC   01000
-#define OPEN_APPEND  02000
-#define S_IFMT       0170000
-#define S_IFREG      0100000
-#define S_SETID      06000
-#define MNT_ANON_INO 0xeffffff7 /* since 6.18 */
+#define FMODE_READ    1
+#define FMODE_WRITE   2
+#define OPEN_EXEC     0x20 /* __FMODE_EXEC, in f_flags */
+#define OPEN_TRUNC    01000
+#define OPEN_APPEND   02000
+#define S_IFMT        0170000
+#define S_IFREG       0100000
+#define S_SETID       06000
+#define MNT_ANON_INO  0xeffffff7 /* since 6.18 */
+#define USER_INIT_INO 0xeffffffd
 
 /* A rename or a link has two; an executable is looked at while either is in use. */
 enum object_which { OBJECT_FIRST, OBJECT_OTHER, OBJECT_EXE, OBJECTS };
@@ -351,6 +352,8 @@ static __always_inline void object_namespace(struct object *w)
 		w->facts.odd |= PST_ODD_DETACHED;
 	else if (ns != BPF_CORE_READ(t, nsproxy, mnt_ns))
 		w->facts.odd |= PST_ODD_FOREIGN;
+	if (inum && BPF_CORE_READ(ns, user_ns, ns.inum) != USER_INIT_INO)
+		w->facts.odd |= PST_ODD_OWN;
 }
 
 /* Path and directories above. */

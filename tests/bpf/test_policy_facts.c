@@ -347,6 +347,38 @@ static void other_mount_namespace(void **state)
 	close(fd);
 }
 
+static void asks_with_own_mounts(void *arg)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+		_exit(77);
+	if (mount(arg, "/etc", NULL, MS_BIND, NULL))
+		_exit(1);
+	fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	_exit(fd < 0 || !answered(fd, ASK_FILE) ? 2 : 0);
+}
+
+/* Any user can have a namespace where his files are called as he likes. */
+static void own_mounts(void **state)
+{
+	struct stat st;
+	int status;
+
+	(void)state;
+	make_dir("mine2");
+	make("mine2/passwd");
+	assert_int_equal(stat(in_base("mine2/passwd"), &st), 0);
+	status = reap(run(asks_with_own_mounts, (void *)in_base("mine2")));
+	if (WEXITSTATUS(status) == 77)
+		skip_because("no user namespaces");
+	assert_int_equal(status, 0);
+	assert_path("/etc/passwd");
+	assert_is(&o->id, &st);
+	assert_int_equal(o->odd, PST_ODD_OWN);
+	assert_int_equal(o->known, ALL);
+}
+
 static void asks_from_below(void *arg)
 {
 	int fd;
@@ -690,6 +722,7 @@ int main(void)
 		cmocka_unit_test(bind_mount),
 		cmocka_unit_test(detached_mount),
 		cmocka_unit_test(other_mount_namespace),
+		cmocka_unit_test(own_mounts),
 		cmocka_unit_test(changed_root),
 		cmocka_unit_test(without_a_path),
 		cmocka_unit_test(flags),

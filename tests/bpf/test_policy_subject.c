@@ -632,6 +632,27 @@ static void started_as(void **state)
 	reap(pid);
 }
 
+/* Programs of a mount namespace that any user can make are called as he likes. */
+static void own_mounts(void **state)
+{
+	char *one = copy("one"), *two = copy("two"), number[16];
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(unshare(CLONE_NEWUSER | CLONE_NEWNS) ? 1 : 0);
+	if (reap(pid))
+		skip_because("no user namespaces");
+	snprintf(number, sizeof(number), "%d", CLONE_NEWUSER | CLONE_NEWNS);
+	pid = start((char *[]){one, "ask", "unshare", number, two, "ask", "hold", NULL}, 2);
+	assert_true(s->exe_hash == hash_of(two));
+	assert_int_equal(s->known & (REMEMBERED | PST_SUBJECT_OWN), REMEMBERED | PST_SUBJECT_OWN);
+	end(pid);
+	pid = start((char *[]){one, "ask", "hold", NULL}, 1);
+	assert_false(s->known & PST_SUBJECT_OWN);
+	end(pid);
+}
+
 /* What a process makes /proc/PID/exe say is not what it is. */
 static void pretends(void **state)
 {
@@ -793,6 +814,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(by_a_thread),
 		cmocka_unit_test(different_ones),
 		cmocka_unit_test(started_as),
+		cmocka_unit_test(own_mounts),
 		cmocka_unit_test(pretends),
 		cmocka_unit_test(no_path),
 		cmocka_unit_test(freed),
