@@ -31,7 +31,8 @@ enum pst_object_known {
 /* What is out of the ordinary about where it is. */
 enum pst_object_odd {
 	PST_ODD_CUT = 1 << 0,       /* too long or too deep: the path's head is missing */
-	PST_ODD_NOWHERE = 1 << 1,   /* in no folder: memfd, pipe, or a file opened by its handle */
+	PST_ODD_NOWHERE = 1 << 1,   /* in no folder of its mount: memfd, pipe, opened by handle, moved out of
+				       what is bound */
 	PST_ODD_DETACHED = 1 << 2,  /* its mount is in no namespace that a process can be in */
 	PST_ODD_FOREIGN = 1 << 3,   /* its mount is in another namespace than the process */
 	PST_ODD_REMOVED = 1 << 4,   /* the name that it was found by has been taken away, or never was */
