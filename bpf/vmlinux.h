@@ -108,8 +108,11 @@ struct ipc_namespace {
 	struct ns_common ns;
 };
 
+struct user_namespace;
+
 struct mnt_namespace {
 	struct ns_common ns;
+	struct user_namespace *user_ns;
 };
 
 struct pid_namespace {

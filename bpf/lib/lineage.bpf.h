@@ -107,10 +107,13 @@ static __always_inline void lineage_begin(struct pst_lineage *l, struct task_str
 	l->exe.ino = 0;
 	l->exe.dev = 0;
 	l->exe.pad = 0;
+	l->flags &= ~(__u64)PST_LINEAGE_OWN;
 	l->exe_hash = lineage_exe((__u64)t);
 	if (!w || !BPF_CORE_READ(t, mm, exe_file) || !(w->facts.known & PST_OBJECT_ID))
 		return;
 	l->exe = w->facts.id;
+	if (w->facts.odd & PST_ODD_OWN)
+		l->flags |= PST_LINEAGE_OWN;
 	if (pst_object_mine(w))
 		return;
 	l->exe.dev = 0;

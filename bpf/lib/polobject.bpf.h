@@ -22,15 +22,16 @@
 #define OBJECT_STEPS      (2 * PST_PATH_DEPTH + 32) /* names, mounts, and directories that no path shows */
 #define BTRFS_SUPER_MAGIC 0x9123683e
 
-#define FMODE_READ   1
-#define FMODE_WRITE  2
-#define OPEN_EXEC    0x20 /* __FMODE_EXEC, in f_flags */
-#define OPEN_TRUNC   01000
-#define OPEN_APPEND  02000
-#define S_IFMT       0170000
-#define S_IFREG      0100000
-#define S_SETID      06000
-#define MNT_ANON_INO 0xeffffff7 /* since 6.18 */
+#define FMODE_READ    1
+#define FMODE_WRITE   2
+#define OPEN_EXEC     0x20 /* __FMODE_EXEC, in f_flags */
+#define OPEN_TRUNC    01000
+#define OPEN_APPEND   02000
+#define S_IFMT        0170000
+#define S_IFREG       0100000
+#define S_SETID       06000
+#define MNT_ANON_INO  0xeffffff7 /* since 6.18 */
+#define USER_INIT_INO 0xeffffffd
 
 /* A rename or a link has two; an executable is looked at while either is in use. */
 enum object_which { OBJECT_FIRST, OBJECT_OTHER, OBJECT_EXE, OBJECTS };
@@ -47,12 +48,10 @@ struct object {
 	struct pst_path path; /* first: the buffer that classes are looked up in */
 	struct pst_object facts;
 	volatile __u64 owner;
-	volatile __u64 mnt_ns;
-	volatile __u32 dev;    /* of the file system that the walk is in; 0: not looked at yet */
-	volatile __u32 up;     /* came from what is in this directory, and not from a mount on it */
-	volatile __u32 beyond; /* the root of the mount */
-	volatile __u32 lacks;  /* enum pst_object_known: what turned out not to be told */
-	volatile __u32 pad;
+	volatile __u32 dev;     /* of the file system that the walk is in; 0: not looked at yet */
+	volatile __u32 up;      /* came from what is in this directory, and not from a mount on it */
+	volatile __u32 beyond;  /* the root of the mount */
+	volatile __u32 lacks;   /* enum pst_object_known: what turned out not to be told */
 	struct object_dentry d; /* where the walk is: the stack is short */
 	__u8 raw[OBJECT_RAW];   /* the head of one of the kernel's structs, read at once */
 };
@@ -152,7 +151,6 @@ static __always_inline void object_begin(struct object *w)
 	w->path.names = 0;
 	w->path.mount = 0;
 	w->path.mnt_root = 0;
-	w->mnt_ns = 0;
 	w->dev = 0;
 	w->up = 0;
 	w->beyond = 0;
@@ -228,16 +226,19 @@ static __always_inline struct object *pst_object_file(__u32 which, struct file *
 	struct dentry *dentry;
 	struct inode *inode;
 	__u32 mode, flags;
+	long error;
 
 	if (!w)
 		return NULL;
-	OBJECT_READ(w, file, bpf_core_type_size(struct file));
+	error = OBJECT_READ(w, file, bpf_core_type_size(struct file)); /* then all is 0 */
 	mode = OBJECT_AT(w, file, f_mode, __u32);
 	flags = OBJECT_AT(w, file, f_flags, __u32);
 	mnt = OBJECT_AT(w, file, f_path.mnt, struct vfsmount *);
 	dentry = OBJECT_AT(w, file, f_path.dentry, struct dentry *);
 	inode = OBJECT_AT(w, file, f_inode, struct inode *);
 	object_path(w, mnt, dentry, inode);
+	if (error)
+		return w;
 	w->facts.access = object_access(mode, flags, asked);
 	w->facts.known |= PST_OBJECT_ACCESS;
 	return w;
@@ -351,6 +352,8 @@ static __always_inline void object_namespace(struct object *w)
 		w->facts.odd |= PST_ODD_DETACHED;
 	else if (ns != BPF_CORE_READ(t, nsproxy, mnt_ns))
 		w->facts.odd |= PST_ODD_FOREIGN;
+	if (inum && BPF_CORE_READ(ns, user_ns, ns.inum) != USER_INIT_INO)
+		w->facts.odd |= PST_ODD_OWN;
 }
 
 /* Path and directories above. */

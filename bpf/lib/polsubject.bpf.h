@@ -166,7 +166,8 @@ static __always_inline void subject_copy(
 static __always_inline void subject_known(struct pst_subject *s, __u64 caps, __u64 flags)
 {
 	s->known = (s->exe_hash ? PST_SUBJECT_EXE : 0) | (s->exe.dev ? PST_SUBJECT_EXE_ID : 0) |
-		   (s->parent_hash ? PST_SUBJECT_PARENT : 0);
+		   (s->parent_hash ? PST_SUBJECT_PARENT : 0) |
+		   (flags & PST_LINEAGE_OWN ? PST_SUBJECT_OWN : 0);
 	if (!(flags & (PST_LINEAGE_CLIMBED | PST_LINEAGE_CUT | PST_LINEAGE_UNNAMED)))
 		s->known |= PST_SUBJECT_ANCESTORS;
 	if (!(flags & PST_LINEAGE_CAPS))

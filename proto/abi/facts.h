@@ -30,12 +30,14 @@ enum pst_object_known {
 
 /* What is out of the ordinary about where it is. */
 enum pst_object_odd {
-	PST_ODD_CUT = 1 << 0,      /* too long or too deep: the path's head is missing */
-	PST_ODD_NOWHERE = 1 << 1,  /* in no folder: memfd, pipe, or a file opened by its handle */
-	PST_ODD_DETACHED = 1 << 2, /* its mount is in no namespace that a process can be in */
-	PST_ODD_FOREIGN = 1 << 3,  /* its mount is in another namespace than the process */
-	PST_ODD_REMOVED = 1 << 4,  /* the name that it was found by has been taken away, or never was */
-	PST_ODD_MOUNTLESS = 1 << 5 /* the mount was not told: its path within its file system */
+	PST_ODD_CUT = 1 << 0,       /* too long or too deep: the path's head is missing */
+	PST_ODD_NOWHERE = 1 << 1,   /* in no folder of its mount: memfd, pipe, opened by handle, moved out of
+				       what is bound */
+	PST_ODD_DETACHED = 1 << 2,  /* its mount is in no namespace that a process can be in */
+	PST_ODD_FOREIGN = 1 << 3,   /* its mount is in another namespace than the process */
+	PST_ODD_REMOVED = 1 << 4,   /* the name that it was found by has been taken away, or never was */
+	PST_ODD_MOUNTLESS = 1 << 5, /* the mount was not told: its path within its file system */
+	PST_ODD_OWN = 1 << 6        /* its mounts are of a user namespace: who made that chose its path */
 };
 
 struct pst_object {
@@ -76,6 +78,7 @@ enum pst_lineage_flags {
 		1 << 1,           /* from the ancestors that lived when it was made, and their files then */
 	PST_LINEAGE_CUT = 1 << 2, /* the eldest are missing */
 	PST_LINEAGE_UNNAMED = 1 << 3, /* of an ancestor no path is known */
+	PST_LINEAGE_OWN = 1 << 4,     /* of the executable: PST_ODD_OWN */
 };
 
 /* Executables are hashes of their paths, when they were started; 0: none, or not known. */
@@ -101,6 +104,7 @@ enum pst_subject_known {
 	PST_SUBJECT_PARENT = 1 << 3,
 	PST_SUBJECT_ANCESTORS = 1 << 4, /* all of them */
 	PST_SUBJECT_GAINED = 1 << 5,
+	PST_SUBJECT_OWN = 1 << 6, /* of the executable: PST_ODD_OWN */
 };
 
 struct pst_subject {

@@ -277,6 +277,34 @@ static void bind_mount(void **state)
 	umount2(in_base("elsewhere"), MNT_DETACH);
 }
 
+/* Moved out of the folder that is mounted elsewhere, while somebody is in it: no path leads there any more.
+ */
+static void escaped(void **state)
+{
+	struct stat out;
+	int dir, fd;
+
+	(void)state;
+	make_dir("tree");
+	make_dir("tree/in");
+	make_dir("view");
+	make("tree/in/file");
+	assert_int_equal(mount(in_base("tree"), in_base("view"), NULL, MS_BIND, NULL), 0);
+	dir = open(in_base("view/in"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_plain(dir, in_base("view/in"));
+	assert_int_equal(rename(in_base("tree/in"), in_base("out")), 0);
+	assert_int_equal(stat(in_base("out"), &out), 0);
+	fd = openat(dir, "file", O_RDONLY | O_CLOEXEC);
+	ask(fd, ASK_FILE);
+	assert_int_equal(o->odd, PST_ODD_NOWHERE);
+	assert_int_equal(o->known, ALL & ~(PST_OBJECT_PATH | PST_OBJECT_ABOVE));
+	assert_id(fd);
+	assert_true(is_above(&out));
+	close(fd);
+	close(dir);
+	umount2(in_base("view"), MNT_DETACH);
+}
+
 /* Mounts that are in no namespace have paths of their own, which rules must not be asked about. */
 static void detached_mount(void **state)
 {
@@ -345,6 +373,38 @@ static void other_mount_namespace(void **state)
 	assert_id(fd);
 	close(1023);
 	close(fd);
+}
+
+static void asks_with_own_mounts(void *arg)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+		_exit(77);
+	if (mount(arg, "/etc", NULL, MS_BIND, NULL))
+		_exit(1);
+	fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	_exit(fd < 0 || !answered(fd, ASK_FILE) ? 2 : 0);
+}
+
+/* Any user can have a namespace where his files are called as he likes. */
+static void own_mounts(void **state)
+{
+	struct stat st;
+	int status;
+
+	(void)state;
+	make_dir("mine2");
+	make("mine2/passwd");
+	assert_int_equal(stat(in_base("mine2/passwd"), &st), 0);
+	status = reap(run(asks_with_own_mounts, (void *)in_base("mine2")));
+	if (WEXITSTATUS(status) == 77)
+		skip_because("no user namespaces");
+	assert_int_equal(status, 0);
+	assert_path("/etc/passwd");
+	assert_is(&o->id, &st);
+	assert_int_equal(o->odd, PST_ODD_OWN);
+	assert_int_equal(o->known, ALL);
 }
 
 static void asks_from_below(void *arg)
@@ -688,8 +748,10 @@ int main(void)
 		cmocka_unit_test(ways_to_a_file),
 		cmocka_unit_test(hard_link),
 		cmocka_unit_test(bind_mount),
+		cmocka_unit_test(escaped),
 		cmocka_unit_test(detached_mount),
 		cmocka_unit_test(other_mount_namespace),
+		cmocka_unit_test(own_mounts),
 		cmocka_unit_test(changed_root),
 		cmocka_unit_test(without_a_path),
 		cmocka_unit_test(flags),
