@@ -27,10 +27,10 @@ struct foreign_doc {
 	struct foreign *f;
 	const char *file, *kind, *name, *space; /* space: its namespace, or NULL */
 	const struct pst_node *root;
-	char scope[8192];         /* "  scope: {...}\n", or nothing */
-	bool audit;               /* who is judged is not exactly known: nothing is held up */
-	struct foreign_buf notes; /* annotations */
-	unsigned n_notes;
+	char scope[8192];           /* "  scope: {...}\n", or nothing */
+	bool audit;                 /* who is judged is not exactly known: nothing is held up */
+	struct foreign_buf notes;   /* annotations */
+	struct foreign_buf remarks; /* comments: what is always different */
 };
 
 /* The place of a clause. */

@@ -317,8 +317,6 @@ static void read_scope(struct foreign_doc *d, const struct pst_node *spec)
 	else if (selector || namespaced)
 		foreign_scope(d, selector ? selector : spec, "  scope: {containers: true}\n",
 			"whose pods are selected");
-	else if (d->f->options.cgroup)
-		foreign_note(d, foreign_at(spec), "it is for all there is, so --cgroup is not for it");
 }
 
 static void read_entries(struct foreign_doc *d, const struct pst_node *list, const char *kind)
