@@ -281,11 +281,12 @@ TRACING = {
         - matchActions: [{action: Signal, argSig: 15}]
         - matchActions: [{action: Override, argError: 1}]
         - matchActions: [{action: Override, argError: -4000}]
+        - matchActions: [{action: Override, argError: -99999999999999999999}]
         - matchActions: [{action: Wonder}]
         - matchActions: [{}]
         - wonder
         """, [("{action: FollowFD", "left out", "FollowFD"), ("{action: Signal", "left out", "SIGKILL"), ("{action: Override", "left out", "errno"),
-              ("{action: Override", "left out", "errno"), ("{action: Wonder", "left out", "Wonder"), ("{}", "left out", "expected an action"),
+              ("{action: Override", "left out", "errno"), ("{action: Override", "left out", "errno"), ("{action: Wonder", "left out", "Wonder"), ("{}", "left out", "expected an action"),
               ("wonder", "left out", "expected filters")], []),
     "behind what is left out nothing is stronger": ("security_bprm_check", """
         - matchPIDs: [{operator: In, values: [1]}]
@@ -454,6 +455,7 @@ class Tetragon(Files):
                 self.assertEqual((policies[0]["spec"]["mode"], policies[0]["spec"]["scope"]), ("audit", {"containers": True}))
                 policies = self.check_case(tracing(selector + body, kind), [], [(act, "kill"), ({**act, "cgroup": "/x"}, None)])
                 self.assertEqual(policies[0]["spec"]["mode"], "enforce")
+        self.check_case(tracing("podSelector: {}\ncontainerSelector: {}\n" + body), [("podSelector", "note", "whose pods"), ("containerSelector", "note", "which of their")], [], ())
         policies = self.check_case(tracing("hostSelector: {}\n" + body), [("hostSelector", "note", "all there is is judged")], [(act, "kill")], ())
         self.assertEqual(policies[0]["spec"]["mode"], "audit")
 
