@@ -216,5 +216,5 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(ALL_OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d) $(patsubst $(BUILD)/%,$(BUILD)/fuzzobj/%.d,$(FUZZ) $(FUZZ_ST))
+-include $(ALL_OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(patsubst $(BUILD)/obj/%.o,$(BUILD)/fuzzobj/%.d,$(ALL_OBJ)) $(patsubst $(BUILD)/%,$(BUILD)/fuzzobj/%.d,$(FUZZ) $(FUZZ_ST))
 -include $(UNIT:=.d) $(UNIT_ST:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TEST_SKEL:.skel.h=.bpf.d) $(HELPERS:=.d)

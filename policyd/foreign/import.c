@@ -262,13 +262,14 @@ void foreign_close(struct foreign_policy *p)
 	if (p->n) {
 		put_head(&text, p->d, p->suffix);
 		foreign_put(&text, "%s", p->rules.v ? p->rules.v : "");
-		text.failed |= p->rules.failed;
+		text.failed |= p->rules.failed || p->d->remarks.failed;
 		why = why_refused(&f->set, &text);
 	}
 	if (why) {
 		foreign_leave_out(p->d, foreign_at(p->d->root), "the policy %s: %s", p->d->name, why);
 	} else if (p->n) {
-		foreign_put(&f->yaml, "%s%s", f->policies ? "---\n" : "", text.v);
+		foreign_put(&f->yaml, "%s%s%s", f->policies ? "---\n" : "",
+			p->d->remarks.v ? p->d->remarks.v : "", text.v);
 		f->policies++;
 		f->rules += p->n;
 	}
@@ -335,6 +336,7 @@ static void read_document(struct foreign *f, const char *file, const struct pst_
 	else
 		read_kind(&d, root, i);
 	foreign_buf_done(&d.notes);
+	foreign_buf_done(&d.remarks);
 }
 
 int foreign_read(

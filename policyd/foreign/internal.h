@@ -27,10 +27,10 @@ struct foreign_doc {
 	struct foreign *f;
 	const char *file, *kind, *name, *space; /* space: its namespace, or NULL */
 	const struct pst_node *root;
-	char scope[8192];         /* "  scope: {...}\n", or nothing */
-	bool audit;               /* who is judged is not exactly known: nothing is held up */
-	struct foreign_buf notes; /* annotations */
-	unsigned n_notes;
+	char scope[8192];           /* "  scope: {...}\n", or nothing */
+	bool audit;                 /* who is judged is not exactly known: nothing is held up */
+	struct foreign_buf notes;   /* annotations */
+	struct foreign_buf remarks; /* comments: what is always different */
 };
 
 /* The place of a clause. */
@@ -85,9 +85,6 @@ bool foreign_is_true(const struct pst_node *mapping, const char *key);
 void foreign_annotate(struct foreign_doc *d, const char *key, const struct pst_node *value);
 /* Who is judged cannot be said: control groups as the options have them, else @all and nothing is held up. */
 void foreign_scope(struct foreign_doc *d, const struct pst_node *selector, const char *all, const char *what);
-/* A list of strings, ", KEY: [...]", or ", KEY: {not: [...]}". */
-void foreign_put_list(
-	struct foreign_buf *to, const char *key, const char *const *values, size_t n, bool not );
 
 /* ---- the readers ---- */
 

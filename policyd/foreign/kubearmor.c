@@ -193,6 +193,18 @@ static void check_section(struct armor_section *s)
 	s->incomplete = true;
 }
 
+/* What is different in all of a section's rules. */
+static void remark(const struct armor_section *s)
+{
+	static const char *const remarks[][2] = {{"file", "mknod has no operation; what is open already is "
+							  "not judged again when it is written to"},
+		{"network", "Unix sockets are neither TCP nor UDP"}};
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(remarks); i++)
+		if (s->n && !strcmp(remarks[i][0], s->name))
+			foreign_put(&s->d->remarks, "# %s: %s\n", remarks[i][0], remarks[i][1]);
+}
+
 static void read_section(struct reader *r, const struct pst_node *node, const char *name, uint64_t ops)
 {
 	PST_CLEANUP(section_done)
@@ -214,6 +226,7 @@ static void read_section(struct reader *r, const struct pst_node *node, const ch
 	for (size_t i = 0; i < armor_n_matches; i++)
 		if (!strcmp(armor_matches[i].section, name))
 			read_match(&s, r, &armor_matches[i]);
+	remark(&s);
 	put_section(&s, r);
 }
 

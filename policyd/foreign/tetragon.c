@@ -62,8 +62,8 @@ static long number_of(const struct pst_node *node, const char *key)
 static bool read_override(struct tracing_selector *s, const struct pst_node *node)
 {
 	long error = number_of(node, "argError");
-	const char *name =
-		error < 0 && -error < (long)policy_errnos.n ? policy_errnos.name((unsigned)-error) : NULL;
+	bool named = error < 0 && error > -(long)policy_errnos.n;
+	const char *name = named ? policy_errnos.name((unsigned)-error) : NULL;
 
 	if (!name)
 		return tracing_refuse(s, foreign_at(node),
@@ -317,8 +317,9 @@ static void read_scope(struct foreign_doc *d, const struct pst_node *spec)
 	else if (selector || namespaced)
 		foreign_scope(d, selector ? selector : spec, "  scope: {containers: true}\n",
 			"whose pods are selected");
-	else if (d->f->options.cgroup)
-		foreign_note(d, foreign_at(spec), "it is for all there is, so --cgroup is not for it");
+	if (!is_null(pods) && !is_null(containers) && !d->f->options.cgroup)
+		foreign_note(
+			d, foreign_at_key(containers), "nor can it be expressed which of their containers");
 }
 
 static void read_entries(struct foreign_doc *d, const struct pst_node *list, const char *kind)

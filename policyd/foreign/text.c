@@ -112,13 +112,3 @@ void foreign_put_clean(struct foreign_buf *buf, const char *text, size_t max)
 	for (size_t i = 0; i < n; i++)
 		put_bytes(buf, is_odd((const unsigned char *)text + i) ? "?" : text + i, 1);
 }
-
-void foreign_put_list(struct foreign_buf *to, const char *key, const char *const *values, size_t n, bool not )
-{
-	foreign_put(to, ", %s: %s[", key, not ? "{not: " : "");
-	for (size_t i = 0; i < n; i++) {
-		foreign_put(to, "%s", i ? ", " : "");
-		foreign_put_string(to, values[i], SIZE_MAX);
-	}
-	foreign_put(to, "]%s", not ? "}" : "");
-}
