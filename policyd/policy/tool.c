@@ -10,8 +10,11 @@
 #include "policyd/policy/act.h"
 #include "policyd/policy/report.h"
 #include "policyd/policy/schema.h"
+#include "policyd/policy/tables.h"
 #include "proto/base/args.h"
 #include "proto/base/cleanup.h"
+
+#define CHECKED_ACTS 5000 /* at most */
 
 #define EXIT_HELD 1 /* the act would be throttled, denied or killed */
 
@@ -57,9 +60,51 @@ static int read_all(char **paths, int n, struct policy_set *set, struct policy_r
 	return e;
 }
 
+/* The file that the error speaks of. */
+static const char *file_of(const struct policy_set *set, const struct pst_conf_errors *errors)
+{
+	for (size_t i = 0; i < set->n && errors->text; i++) {
+		size_t len = strlen(set->v[i]->file);
+
+		if (!strncmp(errors->text, set->v[i]->file, len) && errors->text[len] == ':')
+			return set->v[i]->file;
+	}
+	return NULL;
+}
+
+/* The tables say what the policies do. */
+static int prove(struct policy_tables *tables)
+{
+	PST_CLEANUP(pst_freep) struct policy_sample *sample = malloc(sizeof(*sample));
+	size_t acts = CHECKED_ACTS;
+
+	if (!sample)
+		return -ENOMEM;
+	if (policy_verify(tables, &acts, 1, sample))
+		return 0;
+	fprintf(stderr, "the tables that were made of the policies differ from them (%s): this is a bug\n",
+		policy_op_name(sample->act.op) ? policy_op_name(sample->act.op) : "paths");
+	return -EFAULT;
+}
+
+/* Can the kernel's tables hold them all? */
+static int fits(const struct policy_set *set, struct policy_report *report)
+{
+	static const uint64_t seed[2] = {0x9e3779b97f4a7c15, 0xff51afd7ed558ccd}; /* in force nowhere */
+	PST_CLEANUP(pst_freep) union pst_line *lines = calloc(PST_POL_LINES, sizeof(*lines));
+	PST_CLEANUP(pst_freep) union pst_line *paths = calloc(PST_PATHS_LINES, sizeof(*paths));
+	const struct policy_room room = {lines, paths, PST_POL_LINES, PST_PATHS_LINES};
+	PST_CLEANUP(policy_tables_freep) struct policy_tables *tables = NULL;
+	struct pst_conf_errors errors = {0}, warnings = {0};
+	int e = lines && paths ? policy_compile(set, &room, 1, seed, &errors, &tables) : -ENOMEM;
+
+	policy_report_add(report, file_of(set, &errors), &errors, &warnings);
+	return e ? e : prove(tables);
+}
+
 static int code_of(int e)
 {
-	return e == -ENOMEM ? PST_EXIT_SYSTEM : e ? PST_EXIT_USAGE : PST_EXIT_OK;
+	return e == -ENOMEM || e == -EFAULT ? PST_EXIT_SYSTEM : e ? PST_EXIT_USAGE : PST_EXIT_OK;
 }
 
 static int no_file(const struct pst_args *args)
@@ -87,6 +132,7 @@ static int check_main(int argc, char **argv)
 		return no_file(&args);
 	report.json = opt.json;
 	e = read_all(argv + 1, n, &set, &report);
+	e = e ? e : fits(&set, &report);
 	if (opt.json)
 		policy_report_json(&report, e ? NULL : &set);
 	else if (!e)

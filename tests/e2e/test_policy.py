@@ -195,6 +195,18 @@ class Check(Files):
             f'{b}:5:3: unknown key "rulez" of a policy\'s spec, did you mean "rules"?',
             f"{b}:5:3: rules is missing, expected a list of rules"])
 
+    def test_what_does_not_fit_into_the_tables(self):
+        one = HEAD + "spec: {rules: [{name: r, operations: process.bpf, action: alert}]}\n"
+        many = [one.replace("name: p}", f"name: p{i}}}") for i in range(1025)]
+        p = policy("check", self.write("p.yaml", "---\n".join(many[:-1])))
+        self.assertEqual(p.returncode, 0, p.stderr)
+        path = self.write("p.yaml", "---\n".join(many))
+        p = policy("check", path)
+        self.assertEqual(p.returncode, 100, p.stderr)
+        self.assertRegex(p.stderr, re.escape(path) + r":\d+:\d+: policy p1024: rule \"r\": one act of process.bpf could be held against 1025 rules")
+        p = policy("check", "--json", path)
+        self.assertEqual([(x["file"], "p1024" in x["message"]) for x in json.loads(p.stdout)["errors"]], [(path, True)])
+
     def test_json(self):
         path = self.write("a.yaml", rule("operations: file.open, action: dney"))
         p = policy("check", "--json", path)
