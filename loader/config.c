@@ -38,6 +38,8 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("exec_memory", SENSOR_EXEC_MEMORY, "anonymous memory made executable"),
 	SENSOR_FIELD("perf", SENSOR_PERF, "performance counters and their samples (perf_event_open)"),
 	SENSOR_FIELD("proc_mem", SENSOR_PROC_MEM, "memory of others opened for writing in /proc"),
+	SENSOR_FIELD("capability", SENSOR_CAPABILITY,
+		"checks of capabilities, with the answer; off by default, as there are many"),
 	SENSOR_FIELD("socket", SENSOR_SOCKET,
 		"sockets of unusual kinds: raw, packet, netlink but of routes, all but IP and Unix"),
 	SENSOR_FIELD("bind", SENSOR_BIND, "addresses that sockets are bound to: IP, Unix, packet, vsock"),
@@ -71,6 +73,7 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("exec_memory", SENSOR_EXEC_MEMORY),
 	RUNG_FIELD("perf", SENSOR_PERF),
 	RUNG_FIELD("proc_mem", SENSOR_PROC_MEM),
+	RUNG_FIELD("capability", SENSOR_CAPABILITY),
 	RUNG_FIELD("socket", SENSOR_SOCKET),
 	RUNG_FIELD("bind", SENSOR_BIND),
 	RUNG_FIELD("guard", SENSOR_GUARD),
@@ -191,6 +194,12 @@ const struct pst_conf_field loader_fields[] = {
 			"sockets and the like; the rest is counted",
 		.min = 1,
 		.max = 10000000},
+	{.key = "capability_interval",
+		.type = PST_CONF_TIME,
+		.offset = offsetof(struct loader_config, capability_ns),
+		.help = "equal checks of a capability are told once in so long, with their number",
+		.min = SECOND,
+		.max = 86400 * SECOND},
 	{.key = "interfaces",
 		.type = PST_CONF_STRS,
 		.offset = offsetof(struct loader_config, interfaces),
@@ -240,7 +249,7 @@ static int init(struct loader_config *c)
 	int r;
 
 	for (int i = 0; i < SENSOR_MAX; i++) {
-		c->sensors[i] = true;
+		c->sensors[i] = i != SENSOR_CAPABILITY; /* asked at every other system call */
 		c->rungs[i] = strdup("auto");
 		if (!c->rungs[i])
 			return -ENOMEM;
@@ -263,6 +272,7 @@ int loader_config_init(struct loader_config *config)
 		.udp_idle_ns = 30 * SECOND,
 		.drop_rate = 1000,
 		.cgroup_rate = 200,
+		.capability_ns = 60 * SECOND,
 		.firewall_memory = 8 * MIB,
 		.list_memory = 8 * MIB,
 		.connections = 65536,

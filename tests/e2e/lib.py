@@ -25,7 +25,7 @@ BINDIR = os.environ.get("PENSTOCK_BINDIR", os.path.join(ROOT, "build", "bin"))
 BPFFS = "/sys/fs/bpf"
 STAGES = ("collector", "enricher", "policyd", "exporter")
 # Sensors of what processes rarely do, for a configuration that wants none of them.
-RARE = ("module", "bpf", "ptrace", "signal", "namespace", "memfd", "exec_memory", "perf", "proc_mem", "socket", "bind")
+RARE = ("module", "bpf", "ptrace", "signal", "namespace", "memfd", "exec_memory", "perf", "proc_mem", "capability", "socket", "bind")
 NO_RARE = ", ".join(f"{name}: no" for name in RARE)
 EXIT_USAGE, EXIT_SYSTEM = 100, 111
 

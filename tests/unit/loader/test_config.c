@@ -41,7 +41,7 @@ static void defaults_are_good(void **state)
 	(void)state;
 	assert_int_equal(bind("{}", &config, &errors), 0);
 	for (int i = 0; i < SENSOR_MAX; i++) {
-		assert_true(config.sensors[i]);
+		assert_int_equal(config.sensors[i], i != SENSOR_CAPABILITY);
 		assert_string_equal(config.rungs[i], "auto");
 	}
 	assert_true(patterns_take(&config.interfaces, "eth0", false));
