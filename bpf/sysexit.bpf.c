@@ -149,14 +149,13 @@ static __always_inline void sysexit_call(struct pt_regs *regs, struct sysnr nr, 
 		filecall(&c, nr.kind);
 }
 
-/* Which of the calls that share their kind, by the numbers of socketcall; what a 32-bit caller gave that,
- * into
- * @args. */
+/* Which of the calls that share their kind, by the numbers of socketcall. What it was given goes into @args.
+ */
 static __always_inline __u32 sysexit_sockcall(struct pt_regs *regs, const struct call *c, __u32 args[3])
 {
-	args[0] = CALL_ARG0(c);
-	args[1] = CALL_ARG1(c);
-	args[2] = CALL_ARG2(c);
+	args[0] = c->compat ? regs->bx : regs->di;
+	args[1] = c->compat ? regs->cx : regs->si;
+	args[2] = regs->dx;
 	switch (regs->orig_ax & (SYSNR_MAX - 1)) {
 	case 102:
 		return sockcall_socketcall(c, args);
@@ -181,7 +180,7 @@ static __always_inline void sysexit_socket(struct pt_regs *regs, struct sysnr nr
 	if (cfg_socket && which == SOCKCALL_SOCKET)
 		sockcall_socket(args[0], args[1], args[2], ret);
 	if (cfg_bind && which == SOCKCALL_BIND) /* a pointer of 64 bits is in no word of theirs */
-		sockcall_bind(args[0], nr.compat ? args[1] : CALL_ARG1(&c), args[2], ret);
+		sockcall_bind(args[0], nr.compat ? args[1] : regs->si, args[2], ret);
 }
 
 SEC("tp_btf/sys_exit")

@@ -432,6 +432,14 @@ static void perf_line(struct line *l)
 	refused(l);
 }
 
+static void capability_line(struct line *l)
+{
+	field(l, "capability");
+	word(l, "result");
+	put(l, " ×");
+	field(l, "checks");
+}
+
 static void socket_line(struct line *l)
 {
 	field(l, "family");
@@ -524,6 +532,7 @@ static const struct {
 	{PST_KIND_EXEC_MEMORY, "exec memory", C_YELLOW, memory_line, false},
 	{PST_KIND_PERF, "perf", C_YELLOW, perf_line, false},
 	{PST_KIND_PROC_MEM, "write memory", C_YELLOW, target, false},
+	{PST_KIND_CAPABILITY, "capability", C_DIM, capability_line, false},
 	{PST_KIND_SOCKET_BIND, "bind", C_CYAN, bind_line, false},
 	{PST_KIND_SOCKET_CREATE, "socket", C_YELLOW, socket_line, false},
 	{PST_KIND_FILE_UNLINK, "unlink", C_MAGENTA, file_line, false},

@@ -177,6 +177,7 @@ static const struct {
 	{PST_REC_EXEC_MEMORY, PST_TOPIC_PROC, sizeof(struct pst_rec_exec_memory)},
 	{PST_REC_PERF, PST_TOPIC_PROC, sizeof(struct pst_rec_perf)},
 	{PST_REC_PROC_MEM, PST_TOPIC_PROC, sizeof(struct pst_rec_proc_mem)},
+	{PST_REC_CAPABILITY, PST_TOPIC_PROC, sizeof(struct pst_rec_capability)},
 	{PST_REC_TCP_CONNECT, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_TCP_ACCEPT, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
 	{PST_REC_TCP_LISTEN, PST_TOPIC_NET, sizeof(struct pst_rec_sock)},
@@ -251,7 +252,7 @@ int convert_record(struct convert *c, const struct pst_rec *rec, size_t len, str
 	default:
 		if (convert_is_file(rec->kind))
 			return convert_file_record((const void *)rec, out);
-		return rec->kind <= PST_REC_PROC_MEM ? convert_call_record(rec, out)
-						     : convert_net_record(c, rec, out);
+		return rec->kind <= PST_REC_CAPABILITY ? convert_call_record(rec, out)
+						       : convert_net_record(c, rec, out);
 	}
 }

@@ -5,6 +5,7 @@
 
 #include "collector/convert_internal.h"
 #include "proto/base/cleanup.h"
+#include "proto/wire/names.h"
 
 /* The PST_TARGET block of schema.def, from @v[0] on. */
 static void target_block(struct pst_val *v, const struct pst_task *t)
@@ -177,6 +178,34 @@ static void convert_proc_mem(const struct pst_rec_proc_mem *r, struct pst_buf *o
 	pst_event_pack(out, PST_KIND_PROC_MEM, r->h.ts_ns, v);
 }
 
+static struct pst_val capability_name(uint32_t number, struct number_text *buf)
+{
+	unsigned n;
+	const char *const *names = pst_name_bits(PST_FMT_CAPS, &n);
+
+	return convert_name(names, n, number, buf);
+}
+
+static void convert_capability(const struct pst_rec_capability *r, struct pst_buf *out)
+{
+	const char *result = r->flags & PST_CAP_GRANTED ? "granted" : "refused";
+	const char *audited = r->flags & PST_CAP_NOAUDIT ? "no" : "yes";
+	struct pst_val v[PST_CAPABILITY_F_N] = {0};
+	struct number_text name;
+
+	if (r->flags & PST_CAP_AUDIT_UNKNOWN)
+		audited = "unknown";
+	convert_who(v, &r->task);
+	v[PST_CAPABILITY_F_capability] = capability_name(r->capability, &name);
+	v[PST_CAPABILITY_F_capability_number].u = r->capability;
+	v[PST_CAPABILITY_F_result] = pst_val_str(result, strlen(result));
+	v[PST_CAPABILITY_F_audited] = pst_val_str(audited, strlen(audited));
+	v[PST_CAPABILITY_F_init_user_ns].u = (r->flags & PST_CAP_INIT_NS) != 0;
+	v[PST_CAPABILITY_F_user_ns].u = r->user_ns;
+	v[PST_CAPABILITY_F_checks].u = r->checks;
+	pst_event_pack(out, PST_KIND_CAPABILITY, r->h.ts_ns, v);
+}
+
 int convert_call_record(const struct pst_rec *rec, struct pst_buf *out)
 {
 	switch (rec->kind) {
@@ -206,6 +235,9 @@ int convert_call_record(const struct pst_rec *rec, struct pst_buf *out)
 		return 0;
 	case PST_REC_PROC_MEM:
 		convert_proc_mem((const void *)rec, out);
+		return 0;
+	case PST_REC_CAPABILITY:
+		convert_capability((const void *)rec, out);
 		return 0;
 	default:
 		return -EBADMSG;

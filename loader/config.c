@@ -38,6 +38,8 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("exec_memory", SENSOR_EXEC_MEMORY, "anonymous memory made executable"),
 	SENSOR_FIELD("perf", SENSOR_PERF, "performance counters and their samples (perf_event_open)"),
 	SENSOR_FIELD("proc_mem", SENSOR_PROC_MEM, "memory of others opened for writing in /proc"),
+	SENSOR_FIELD("capability", SENSOR_CAPABILITY,
+		"checks of capabilities, with the answer; off by default, as there are many"),
 	SENSOR_FIELD("socket", SENSOR_SOCKET,
 		"sockets of unusual kinds: raw, packet, netlink but of routes, all but IP and Unix"),
 	SENSOR_FIELD("bind", SENSOR_BIND, "addresses that sockets are bound to: IP, Unix, packet, vsock"),
@@ -77,6 +79,7 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("exec_memory", SENSOR_EXEC_MEMORY),
 	RUNG_FIELD("perf", SENSOR_PERF),
 	RUNG_FIELD("proc_mem", SENSOR_PROC_MEM),
+	RUNG_FIELD("capability", SENSOR_CAPABILITY),
 	RUNG_FIELD("socket", SENSOR_SOCKET),
 	RUNG_FIELD("bind", SENSOR_BIND),
 	RUNG_FIELD("file_unlink", SENSOR_FILE_UNLINK),
@@ -203,6 +206,12 @@ const struct pst_conf_field loader_fields[] = {
 			"sockets and the like; the rest is counted",
 		.min = 1,
 		.max = 10000000},
+	{.key = "capability_interval",
+		.type = PST_CONF_TIME,
+		.offset = offsetof(struct loader_config, capability_ns),
+		.help = "equal checks of a capability are told once in so long, with their number",
+		.min = SECOND,
+		.max = 86400 * SECOND},
 	{.key = "interfaces",
 		.type = PST_CONF_STRS,
 		.offset = offsetof(struct loader_config, interfaces),
@@ -246,11 +255,12 @@ static int strs_set(struct pst_strs *strs, const char *const *from, size_t n)
 	return 0;
 }
 
-/* What compilers and package managers do all day: told on request. */
+/* What compilers and package managers do all day, and what the kernel asks at every other call: told on
+ * request. */
 static bool is_frequent(int sensor)
 {
 	static const int frequent[] = {SENSOR_FILE_UNLINK, SENSOR_FILE_RENAME, SENSOR_FILE_LINK,
-		SENSOR_FILE_SYMLINK, SENSOR_FILE_MKDIR};
+		SENSOR_FILE_SYMLINK, SENSOR_FILE_MKDIR, SENSOR_CAPABILITY};
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(frequent); i++)
 		if (frequent[i] == sensor)
@@ -287,6 +297,7 @@ int loader_config_init(struct loader_config *config)
 		.udp_idle_ns = 30 * SECOND,
 		.drop_rate = 1000,
 		.cgroup_rate = 200,
+		.capability_ns = 60 * SECOND,
 		.firewall_memory = 8 * MIB,
 		.list_memory = 8 * MIB,
 		.connections = 65536,

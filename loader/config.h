@@ -29,6 +29,7 @@ enum sensor_id {
 	SENSOR_EXEC_MEMORY,
 	SENSOR_PERF,
 	SENSOR_PROC_MEM,
+	SENSOR_CAPABILITY,
 	SENSOR_SOCKET,
 	SENSOR_BIND,
 	SENSOR_FILE_UNLINK,
@@ -49,6 +50,7 @@ struct loader_config {
 	uint64_t udp_slots, udp_idle_ns;
 	uint64_t drop_rate;         /* records a second, each of drops and resets */
 	uint64_t cgroup_rate;       /* records a second of one cgroup, each of signals and rare calls */
+	uint64_t capability_ns;     /* equal checks of a capability are one record for so long */
 	struct pst_strs interfaces; /* flows and interface counters at tc */
 	struct pst_strs xdp;        /* at XDP instead */
 	struct pst_strs guarded;    /* interfaces whose incoming packets the guard judges; none: it is off */

@@ -6,6 +6,7 @@
 
 #include "bpf/accept.skel.h"
 #include "bpf/calls.skel.h"
+#include "bpf/capability.skel.h"
 #include "bpf/cred.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
@@ -47,6 +48,7 @@ const struct image images[] = {
 	IMAGE(signal),
 	IMAGE(module),
 	IMAGE(sockcall),
+	IMAGE(capability),
 };
 const size_t n_images = PST_ARRAY_SIZE(images);
 static_assert(PST_ARRAY_SIZE(images) <= IMAGES_MAX, "room for every object");

@@ -152,7 +152,7 @@ struct number {
 };
 
 /* Fills @list (PARAMS entries). */
-#define PARAMS 20
+#define PARAMS 21
 static void list_params(const struct object_params *p, struct number list[PARAMS])
 {
 	const struct loader_config *c = p->config;
@@ -169,6 +169,7 @@ static void list_params(const struct object_params *p, struct number list[PARAMS
 		{"cfg_drop_rate", c->drop_rate},
 		{"cfg_reset_rate", c->drop_rate},
 		{"cfg_cgroup_gap_ns", 1000000000ull / PST_MAX(c->cgroup_rate, 1ull)},
+		{"cfg_capability_ns", c->capability_ns},
 		{"cfg_fw_mask", c->firewall_memory / 2 / sizeof(union pst_line) - 1},
 		{"cfg_block_mask", c->list_memory / 2 / sizeof(union pst_line) - 1},
 		{"cfg_ct_mask", c->connections / PST_CT_WAYS - 1},

@@ -43,6 +43,7 @@ enum pst_rec_kind {
 	PST_REC_EXEC_MEMORY = 12,
 	PST_REC_PERF = 13,
 	PST_REC_PROC_MEM = 14,
+	PST_REC_CAPABILITY = 15,
 
 	PST_REC_TCP_CONNECT = 16, /* outcome of an active open */
 	PST_REC_TCP_ACCEPT = 17,
@@ -290,6 +291,24 @@ struct pst_rec_proc_mem {
 	struct pst_task task;
 	struct pst_task target; /* whose memory it is */
 	__u32 readable;         /* not for writing alone */
+	__u32 pad;
+};
+
+enum pst_capability_flags {
+	PST_CAP_GRANTED = 1 << 0,
+	PST_CAP_INIT_NS = 1 << 1, /* asked of the initial user namespace */
+	PST_CAP_NOAUDIT = 1 << 2, /* a refusal is not to be audited */
+	PST_CAP_AUDIT_UNKNOWN = 1 << 3,
+};
+
+/* Stands for all equal checks of an interval: same cgroup, program, capability and flags. */
+struct pst_rec_capability {
+	struct pst_rec h;
+	struct pst_task task; /* who was checked when the record was made */
+	__u64 checks; /* equal ones up to this one, as far as the table reaches back; it forgets the oldest */
+	__u32 capability;
+	__u32 flags;   /* enum pst_capability_flags */
+	__u32 user_ns; /* inode of the user namespace in which it was asked for */
 	__u32 pad;
 };
 

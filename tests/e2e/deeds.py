@@ -137,6 +137,11 @@ def bind_unix(name):
         s.bind("\0" + name)
 
 
+def chroot():
+    """To where it is: needs a capability and does nothing. Why not, or 0."""
+    return 0 if not libc.chroot(b"/") else ctypes.get_errno()
+
+
 def kill(pid, number):
     return child(lambda: os.kill(pid, number))
 

@@ -47,7 +47,7 @@ class Rungs(pipeline.PipelineTest):
                           "rungs: {" + ", ".join(f"{s}: {r}" for s, r in sensors.items()) + "}\n"
                           "interfaces: [pstn0]\nguard: {interfaces: ["
                           + ("pstn0" if "guard" in sensors else "") + "], firewall_memory: 16KiB, list_memory: 16KiB}\n"
-                          "flows: {slots: 1024}\nrings: {process: 4MiB, net: 4MiB, flow: 1MiB}" + more,
+                          "flows: {slots: 1024}\nrings: {process: 4MiB, net: 4MiB, flow: 1MiB}\ncapability_interval: 1s" + more,
                           collector="flow_interval: 100ms\nflow_active: 1s\nflow_idle: 1s")
         peer = net.Peer(p, v6=False)
         self.addCleanup(peer.close)
@@ -242,6 +242,16 @@ class Rungs(pipeline.PipelineTest):
         s = self.sleeper()
         pid = deeds.open_memory(s.pid)
         seen.wait(lambda: seen.select("memory_open", lambda e: (e.get("pid"), e.get("target_pid")) == (pid, s.pid)), "memory")
+
+    def see_capability(self, _p, seen, _peer):
+        """Again and again: equal checks of others count as one with these."""
+        pids = set()
+
+        def told():
+            pids.add(deeds.child(deeds.chroot))
+            return seen.select("capability_use", lambda e: e.get("pid") in pids and (e.get("capability"), e.get("result"))
+                               == (b"CAP_SYS_CHROOT", b"granted"))
+        seen.wait(told, "capability")
 
     def see_socket(self, _p, seen, _peer):
         pid = deeds.child(deeds.raw_socket)

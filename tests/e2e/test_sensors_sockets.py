@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Sockets that are made and bound, end to end: what the API shows is what the kernel's own lists and the call's result say."""
+"""Sockets that are made and bound, and capabilities that are checked, end to end: what the API shows is what the kernel's own lists and
+the call's result say."""
 import errno
 import os
+import select
 import socket
 import sys
 import unittest
@@ -15,6 +17,7 @@ import pipeline  # noqa: E402
 import sensors  # noqa: E402
 
 MANY = 40
+CAP_SYS_CHROOT, CLONE_NEWUSER, USER_NS_INIT = 18, 0x10000000, 0xeffffffd
 ETH_P_ALL, ETH_P_ARP = 3, 0x806
 
 
@@ -225,6 +228,80 @@ class Assigned(SocketTest):
         if not told:
             self.skipTest("no packet sockets in this kernel")
         self.told(pid, family="packet", socket_type="raw", socket_protocol="0x" + told[0], ifindex=int(told[1]))
+
+
+class Capabilities(sensors.SensorTest):
+    """Against the sets in /proc/PID/status, and what the call returned that needs one of them."""
+    sections = {**sensors.SECTIONS, "loader": "sensors: {capability: yes}\ncapability_interval: 1s"}
+
+    def asks(self, before):
+        """A child that has chroot(2) checked again and again; its event, and what it says of itself."""
+        def work(c):
+            before()
+            c.say({"caps": sensors.status_of(os.getpid())["CapEff"][0], "user_ns": sensors.inode("/proc/self/ns/user")})
+            error, n = None, 0
+            while not select.select([c.link], [], [], 0.05)[0]:
+                error, n = deeds.chroot(), n + 1
+            c.hear()
+            c.say([errno.errorcode.get(error), n])
+            c.hear()
+        c = self.child(work)
+        said = c.hear()
+
+        def found():
+            return self.events(f"kind=capability_use&pid={c.pid}", lambda e: e["capability"] == "CAP_SYS_CHROOT")
+        first = self.until(found, "the check")[0]
+        self.assert_who(first, c.pid)
+        more = self.until(lambda: (lambda all_: all_ if len(all_) > 1 else None)(found()), "the next one, an interval later")
+        said["error"], said["calls"] = c.ask()
+        told = sorted(e["checks"] for e in more)
+        self.assertEqual(len(told), len(set(told)), more)
+        self.assertLess(told[-1] - told[0], said["calls"])
+        self.assertEqual(first["capability_number"], CAP_SYS_CHROOT)
+        self.assertEqual(first["user_ns"], said["user_ns"])
+        self.assertEqual(bool(int(said["caps"], 16) >> CAP_SYS_CHROOT & 1), first["result"] == "granted")
+        self.assertEqual(first["audited"], "yes" if self.rung == "fexit" else "unknown")
+        return c.pid, first, said
+
+    def setUp(self):
+        self.rung = self.needs("capability")
+
+    def test_granted(self):
+        pid, e, said = self.asks(lambda: None)
+        self.assertEqual((e["result"], said["error"]), ("granted", None))
+        self.assertEqual(e.get("init_user_ns", False), said["user_ns"] == USER_NS_INIT)
+        lines = self.p.run(os.path.join(lib.BINDIR, "penstock"), "observe", "--run-dir", self.p.run_dir, "--last", "1000000",
+                           "--pid", str(pid)).stdout
+        self.assertRegex(lines, r"capability CAP_SYS_CHROOT granted ×\d+\n")
+
+    def test_refused(self):
+        def become_nobody():
+            os.setgroups([])
+            os.setgid(lib.STRANGER)
+            os.setuid(lib.STRANGER)
+        _, e, said = self.asks(become_nobody)
+        self.assertEqual((e["result"], said["error"], e["uid"]), ("refused", "EPERM", lib.STRANGER))
+
+    def test_granted_in_a_namespace_of_its_own(self):
+        _, e, said = self.asks(lambda: deeds.check(deeds.libc.unshare(CLONE_NEWUSER), "unshare"))
+        self.assertEqual((e["result"], said["error"]), ("granted", None))
+        self.assertNotIn("init_user_ns", e)
+        self.assertNotEqual(e["user_ns"], sensors.inode("/proc/self/ns/user"))
+
+    def test_folded_ones_are_told(self):
+        """What is in the number of the next record is in the count of what was held back too."""
+        self.asks(lambda: None)
+        self.until(lambda: any((e["cause"], e["where"]) == ("suppressed", "process") for e in self.events("kind=events_lost")),
+                   "the folded ones")
+
+
+class OffByDefault(pipeline.PipelineTest):
+    def test_off(self):
+        p = self.pipeline(loader="interfaces: []")
+        p.up("loader")
+        self.assertEqual({s["name"]: s["state"] for s in p.report()["sensors"]}["capability"], "off")
+        self.assertFalse([n for n in p.pins("links") if n.startswith("capability")])
+        p.down()
 
 
 class Bound(pipeline.PipelineTest):

@@ -95,6 +95,7 @@ def records():
     yield record(13, task + struct.pack("=QQIiii", 77, 8, 9, 13, -1, -1))
     yield record(14, task + task + struct.pack("=II", 1, 0))
     yield record(27, task + struct.pack("=iIIIII", 1, 17, 3, 0x300, 7, 0))
+    yield record(15, task + struct.pack("=QIIII", 3, 21, 3, 0xeffffffd, 0))
     yield record(26, task + struct.pack("=16sIiIIHHHH128s", b"\x20\x01", 80, 98, 7, 0, 10, 1, 6, 5, b"\0name"))
     for kind in range(35, 41):
         parts = (b"/srv", b"a/b", b"/", b"../c")

@@ -141,6 +141,31 @@ static void memory_and_namespaces(void **state)
 }
 
 /* One byte less than the struct, or a size that is not the record's: refused, and nothing is written. */
+static void capabilities(void **state)
+{
+	struct pst_rec_capability r = {HEAD(pst_rec_capability, PST_REC_CAPABILITY), .checks = 5,
+		.capability = 13, .flags = PST_CAP_GRANTED | PST_CAP_INIT_NS, .user_ns = 0xeffffffd};
+	const struct pst_event *e = to_event(&r);
+
+	(void)state;
+	assert_text(e, PST_CAPABILITY_F_capability, "CAP_NET_RAW");
+	assert_int_equal(e->sensor[PST_CAPABILITY_F_capability_number].u, 13);
+	assert_text(e, PST_CAPABILITY_F_result, "granted");
+	assert_text(e, PST_CAPABILITY_F_audited, "yes");
+	assert_int_equal(e->sensor[PST_CAPABILITY_F_init_user_ns].u, 1);
+	assert_int_equal(e->sensor[PST_CAPABILITY_F_user_ns].u, 0xeffffffd);
+	assert_int_equal(e->sensor[PST_CAPABILITY_F_checks].u, 5);
+	r.capability = 0xffffffff;
+	r.flags = PST_CAP_NOAUDIT;
+	e = to_event(&r);
+	assert_text(e, PST_CAPABILITY_F_capability, "4294967295");
+	assert_text(e, PST_CAPABILITY_F_result, "refused");
+	assert_text(e, PST_CAPABILITY_F_audited, "no");
+	assert_int_equal(e->sensor[PST_CAPABILITY_F_init_user_ns].u, 0);
+	r.flags = 0xffffffff;
+	assert_text(to_event(&r), PST_CAPABILITY_F_audited, "unknown");
+}
+
 static void too_short(void **state)
 {
 	static const struct {
@@ -153,7 +178,8 @@ static void too_short(void **state)
 		{PST_REC_MEMFD, sizeof(struct pst_rec_memfd)},
 		{PST_REC_EXEC_MEMORY, sizeof(struct pst_rec_exec_memory)},
 		{PST_REC_PERF, sizeof(struct pst_rec_perf)},
-		{PST_REC_PROC_MEM, sizeof(struct pst_rec_proc_mem)}};
+		{PST_REC_PROC_MEM, sizeof(struct pst_rec_proc_mem)},
+		{PST_REC_CAPABILITY, sizeof(struct pst_rec_capability)}};
 	union {
 		struct pst_rec h;
 		char bytes[512];
@@ -186,6 +212,7 @@ int main(void)
 		cmocka_unit_test(numbers_with_and_without_a_name),
 		cmocka_unit_test(whom_it_was_done_to),
 		cmocka_unit_test(memory_and_namespaces),
+		cmocka_unit_test(capabilities),
 		cmocka_unit_test(too_short),
 	};
 
