@@ -192,4 +192,16 @@ int BPF_PROG(facts_open, struct file *file)
 	return 0;
 }
 
+/* In the middle of an exec: new memory and credentials, and the line is not told yet. */
+SEC("?lsm/bprm_committed_creds")
+int BPF_PROG(facts_committed, struct linux_binprm *bprm)
+{
+	if (!opens || bpf_get_current_pid_tgid() >> 32 != opens)
+		return 0;
+	pst_subject(&subject);
+	ancestors_told = pst_subject_ancestors(ancestors);
+	answers++;
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
