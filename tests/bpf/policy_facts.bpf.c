@@ -22,7 +22,7 @@ enum ask {
 };
 
 /* Set between runs. */
-__u32 magic, asked, repeat, starts;
+__u32 magic, asked, repeat, starts, opens;
 
 struct pst_object object, started;
 struct pst_subject subject;
@@ -171,6 +171,36 @@ int BPF_PROG(facts_exec, struct task_struct *p, int old_pid, struct linux_binprm
 	pst_object_walk(OBJECT_OTHER, w);
 	keep(w, &started, started_path);
 	execs++;
+	return 0;
+}
+
+/* Where an open can be denied; loaded by a test of its own. */
+SEC("?lsm/file_open")
+int BPF_PROG(facts_open, struct file *file)
+{
+	struct object *w;
+
+	if (!opens || bpf_get_current_pid_tgid() >> 32 != opens)
+		return 0;
+	w = pst_object_file(OBJECT_FIRST, file, 0);
+	if (!w)
+		return 0;
+	pst_object_walk(OBJECT_FIRST, w);
+	whole = pst_object_mine(w);
+	keep(w, &object, path);
+	answers++;
+	return 0;
+}
+
+/* In the middle of an exec: new memory and credentials, and the line is not told yet. */
+SEC("?lsm/bprm_committed_creds")
+int BPF_PROG(facts_committed, struct linux_binprm *bprm)
+{
+	if (!opens || bpf_get_current_pid_tgid() >> 32 != opens)
+		return 0;
+	pst_subject(&subject);
+	ancestors_told = pst_subject_ancestors(ancestors);
+	answers++;
 	return 0;
 }
 

@@ -605,6 +605,58 @@ static void access_of_exec(void **state)
 	assert_memory_equal(skel->bss->started_path, path, strlen(path));
 }
 
+/* Where an open can be denied: the file is not open yet, and what it is to be truncated for is still known.
+ */
+static void at_the_hook(void **state)
+{
+	static const struct {
+		int flags;
+		uint32_t access;
+	} rows[] = {
+		{O_RDONLY, MAY(READ)},
+		{O_RDONLY | O_TRUNC, MAY(READ) | MAY(WRITE)},
+		{O_WRONLY | O_CREAT | O_TRUNC, MAY(WRITE)},
+		{O_RDWR | O_CREAT | O_APPEND, MAY(READ) | MAY(WRITE) | MAY(APPEND)},
+	};
+	struct policy_facts_bpf *other = policy_facts_bpf__open(), *was = skel;
+	char path[256];
+	uint32_t asked;
+
+	(void)state;
+	assert_non_null(other);
+	bpf_program__set_autoload(other->progs.facts_enter, false);
+	bpf_program__set_autoload(other->progs.facts_exec, false);
+	bpf_program__set_autoload(other->progs.facts_open, true);
+	if (policy_facts_bpf__load(other) || policy_facts_bpf__attach(other)) {
+		policy_facts_bpf__destroy(other);
+		skip_because("no BPF program can be attached to LSM hooks");
+	}
+	skel = other;
+	o = (const struct pst_object *)&skel->bss->object;
+	skel->bss->opens = (uint32_t)getpid();
+	snprintf(path, sizeof(path), "%s", make("hook"));
+	for (size_t i = 0; i < PST_ARRAY_SIZE(rows) && skel->bss->answers; i++) {
+		uint32_t before = skel->bss->answers;
+		int fd = open(path, rows[i].flags | O_CLOEXEC, 0600);
+
+		assert_true(fd >= 0);
+		assert_int_equal(skel->bss->answers, before + 1);
+		assert_true(skel->bss->whole);
+		assert_int_equal(o->known, ALL);
+		assert_int_equal(o->odd, 0);
+		assert_path(path);
+		assert_id(fd);
+		assert_int_equal(o->access, rows[i].access);
+		close(fd);
+	}
+	asked = skel->bss->answers;
+	skel = was;
+	o = (const struct pst_object *)&skel->bss->object;
+	policy_facts_bpf__destroy(other);
+	if (!asked)
+		skip_because("bpf is none of this kernel's security modules");
+}
+
 /* ---- bounds ---- */
 
 /* Made and left by relative paths; the whole ones are too long for a call. */
@@ -758,6 +810,7 @@ int main(void)
 		cmocka_unit_test(overlay),
 		cmocka_unit_test(access_of_opens),
 		cmocka_unit_test(access_of_exec),
+		cmocka_unit_test(at_the_hook),
 		cmocka_unit_test(depth),
 		cmocka_unit_test(length),
 		cmocka_unit_test(without_its_mount),

@@ -576,6 +576,62 @@ static void by_a_thread(void **state)
 	end(pid);
 }
 
+static void starts(void *words)
+{
+	struct policy_facts_bpf *hook = ((void **)words)[0];
+
+	hook->bss->opens = (uint32_t)getpid();
+	act((char **)words + 1);
+}
+
+/* In the middle of an exec the executable is the new one, and what is told then is not kept. */
+static void exec_under_way(void **state)
+{
+	struct policy_facts_bpf *hook = policy_facts_bpf__open(), *was = facts;
+	char *one = copy("one"), *two = copy("two");
+	char *words[] = {(char *)hook, one, two, "ask", "hold", NULL};
+	const struct pst_subject *h;
+	uint32_t before = facts->bss->answers, seen;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(hook);
+	bpf_program__set_autoload(hook->progs.facts_enter, false);
+	bpf_program__set_autoload(hook->progs.facts_exec, false);
+	bpf_program__set_autoload(hook->progs.facts_committed, true);
+	if (bpf_map__reuse_fd(hook->maps.lineages, bpf_map__fd(lines->maps.lineages)) ||
+		bpf_map__reuse_fd(hook->maps.subjects, bpf_map__fd(facts->maps.subjects)) ||
+		policy_facts_bpf__load(hook) || policy_facts_bpf__attach(hook)) {
+		policy_facts_bpf__destroy(hook);
+		skip_because("no BPF program can be attached to LSM hooks");
+	}
+	pid = run(starts, words);
+	for (int i = 0; facts->bss->answers == before; i++) {
+		if (i == 30000)
+			fail_msg("no answer");
+		usleep(1000);
+	}
+	seen = hook->bss->answers;
+	h = (const struct pst_subject *)&hook->bss->subject;
+	if (seen) {
+		assert_int_equal(seen, 2);
+		assert_true(h->exe_hash == hash_of(two));
+		assert_true(h->known & PST_SUBJECT_EXE);
+		assert_false(h->known & (PST_SUBJECT_GAINED | PST_SUBJECT_REMEMBERED));
+		facts = hook;
+		assert_true(descends_from(one) && descends_from(self));
+		facts = was;
+	}
+	assert_true(s->exe_hash == hash_of(two));
+	assert_int_equal(s->known & REMEMBERED, REMEMBERED);
+	assert_true(descends_from(one) && descends_from(self) && !descends_from(two));
+	assert_subject(pid);
+	end(pid);
+	policy_facts_bpf__destroy(hook);
+	if (!seen)
+		skip_because("bpf is none of this kernel's security modules");
+}
+
 /* Sixteen different ones, the last first; going to and fro among a few pushes none of the others out. */
 static void different_ones(void **state)
 {
@@ -812,6 +868,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(line),
 		cmocka_unit_test(adopted),
 		cmocka_unit_test(by_a_thread),
+		cmocka_unit_test(exec_under_way),
 		cmocka_unit_test(different_ones),
 		cmocka_unit_test(started_as),
 		cmocka_unit_test(own_mounts),
