@@ -198,6 +198,9 @@ struct super_block {
 
 struct inode {
 	unsigned short i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
+	__s64 i_size;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -228,6 +231,11 @@ struct file {
 	unsigned int f_mode;
 	struct inode *f_inode;
 	struct path f_path;
+};
+
+struct iattr {
+	unsigned int ia_valid;
+	__s64 ia_size;
 };
 
 /* core_fixes.bpf.h: since when */

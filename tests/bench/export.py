@@ -14,7 +14,7 @@ WINDOW = 15  # seconds: one pass over the table in each
 CONFIG = """loader:
   sensors: {{process: false, exec_failed: false, cred: false, tcp: true, accept: false, udp: false, drops: false, flows: true,
             syscalls: false, module: false, bpf: false, ptrace: false, signal: false, namespace: false, memfd: false, exec_memory: false,
-            perf: false, proc_mem: false, file_mknod: false}}
+            perf: false, proc_mem: false, file_mknod: false, file_xattr: false}}
   interfaces: [{device}]
   guard: {{interfaces: [{device}]}}
   flows: {{slots: 2097152}}

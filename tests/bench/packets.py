@@ -39,7 +39,7 @@ FIGURES = {
 OURS = """loader:
   sensors: {{process: false, exec_failed: false, cred: false, tcp: true, accept: false, udp: false, drops: false, flows: false,
             syscalls: false, module: false, bpf: false, ptrace: false, signal: false, namespace: false, memfd: false, exec_memory: false,
-            perf: false, proc_mem: false, file_mknod: false}}
+            perf: false, proc_mem: false, file_mknod: false, file_xattr: false}}
   guard: {{interfaces: [{device}], list_memory: 32MiB}}
 policyd:
   block: [{block}]

@@ -271,6 +271,18 @@ class Rungs(pipeline.PipelineTest):
     def see_file_mknod(self, _p, seen, _peer):
         self.file_event(seen, "file_mknod", os.mkfifo, "fifo")
 
+    def see_file_chmod(self, _p, seen, _peer):
+        self.file_event(seen, "file_chmod", lambda path: (os.mknod(path), os.chmod(path, 0o600)), "mode")
+
+    def see_file_chown(self, _p, seen, _peer):
+        self.file_event(seen, "file_chown", lambda path: (os.mknod(path), os.chown(path, lib.STRANGER, -1)), "owner")
+
+    def see_file_truncate(self, _p, seen, _peer):
+        self.file_event(seen, "file_truncate", lambda path: (os.mknod(path), os.truncate(path, 1)), "length")
+
+    def see_file_xattr(self, _p, seen, _peer):
+        self.file_event(seen, "file_xattr", lambda path: (os.mknod(path), os.setxattr(path, b"trusted.pst", b"x")), "attribute")
+
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""
         mode = p.report()["guard"][0]["mode"]

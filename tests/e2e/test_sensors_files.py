@@ -145,6 +145,38 @@ class Files(sensors.SensorTest):
             self.assert_file(e, os.lstat(self.path(name)), rung)
         self.assertEqual(found[1]["rdev"], "250:70000")
 
+    def test_attributes(self):
+        rung = self.needs("file_chmod")
+        self.needs("file_chown")
+        self.needs("file_truncate")
+        self.needs("file_xattr")
+        with open(self.path("file"), "w") as f:
+            f.write("12345")
+        os.chmod(self.path("file"), 0o640)
+        before = os.lstat(self.path("file"))
+
+        def deed():
+            os.chmod("file", 0o4755)
+            os.truncate("file", 3)
+            os.chown("file", sensors.USER, -1)
+            try:
+                os.setxattr("file", b"trusted.pst-test", b"four")
+            except OSError:
+                pass
+        mode, length, owner, attribute = self.did(deed)
+        self.assertEqual((mode["kind"], mode["path"], mode["new_mode"]), ("file_chmod", self.path("file"), "4755"))
+        self.assert_file(mode, before, rung)
+        self.assertEqual((length["kind"], length["path"], length["bytes"]), ("file_truncate", self.path("file"), 3))
+        self.assertEqual(length.get("old_bytes", 0), 0 if rung == "sys_exit" else 5)
+        self.assertEqual((owner["kind"], owner["path"], owner["new_uid"]), ("file_chown", self.path("file"), sensors.USER))
+        self.assertEqual(os.lstat(self.path("file")).st_uid, sensors.USER)
+        if not owner.get("as_given"):
+            self.assertEqual((owner["old_uid"], owner["old_gid"]), (before.st_uid, before.st_gid))
+        self.assertEqual((attribute["kind"], attribute["path"], attribute["operation"], attribute["attribute"], attribute["bytes"]),
+                         ("file_xattr", self.path("file"), "set", "trusted.pst-test", 4))
+        self.assertIn(f"set trusted.pst-test {self.path('file')}", self.lines(self.pid))
+        self.assertRegex(self.lines(self.pid), r"/file (0640→)?4755\n")
+
     def lines(self, pid):
         """What `penstock observe` prints of a process."""
         return self.p.run(os.path.join(lib.BINDIR, "penstock"), "observe", "--run-dir", self.p.run_dir, "--last", "1000000",
