@@ -424,6 +424,81 @@ FILE_CALLS(files_lremxattr, "lremovexattr", SYSNR_REMOVEXATTR)
 FILE_CALLS(files_fremxattr, "fremovexattr", SYSNR_FREMOVEXATTR)
 FILE_CALLS(files_remxattrat, "removexattrat", SYSNR_REMOVEXATTRAT)
 
+/* ---- mounts ---- */
+
+SEC("fexit/path_mount")
+int files_mount(__u64 *ctx)
+{
+	struct path *at = (void *)arg(ctx, 1);
+	__u64 source = arg(ctx, 0), type = arg(ctx, 2);
+	struct file_area *a;
+	__u32 slot;
+
+	if (pst_gate_closed())
+		return 0;
+	slot = file_begin(PST_REC_FILE_MOUNT);
+	a = file_area_of(slot);
+	if (!a)
+		return 0;
+	a->rec.error = -(__s32)ctx[5];
+	a->rec.call_flags = arg(ctx, 3);
+	a->rec.op = PST_FILE_MOUNT_OLD;
+	file_add_path(
+		slot, PST_FILE_PATH, (__u64)BPF_CORE_READ(at, mnt), (__u64)BPF_CORE_READ(at, dentry), 0);
+	if (type)
+		file_add_string(slot, PST_FILE_TO_BASE, type, false);
+	if (source)
+		file_add_string(slot, PST_FILE_TO, source, false);
+	file_end(slot);
+	return 0;
+}
+
+/* The rest of a mount's path is where it is mounted; that stays when it is gone. */
+SEC("fexit/security_sb_umount")
+int files_ask_umount(__u64 *ctx)
+{
+	__u64 mnt = arg(ctx, 0);
+	struct file_what w = {.kind = PST_REC_FILE_UMOUNT, .match = mnt};
+	struct mount *m = (void *)(mnt - bpf_core_field_offset(struct mount, mnt)), *parent;
+
+	if (pst_gate_closed())
+		return 0;
+	parent = BPF_CORE_READ(m, mnt_parent);
+	w.mnt = (__u64)parent + bpf_core_field_offset(struct mount, mnt);
+	w.dentry = (__u64)BPF_CORE_READ(m, mnt_mountpoint);
+	w.call_flags = arg(ctx, 1);
+	file_asked(&w, (int)ctx[2]);
+	return 0;
+}
+
+SEC("fexit/path_umount")
+int files_umount(__u64 *ctx)
+{
+	struct path *at = (void *)arg(ctx, 0);
+
+	return file_done(PST_REC_FILE_UMOUNT, (__u64)BPF_CORE_READ(at, mnt), (__u32)ctx[2]);
+}
+
+/* Told when it is asked: afterwards neither path is where it was. */
+SEC("fexit/security_sb_pivotroot")
+int files_ask_pivot(__u64 *ctx)
+{
+	struct path *old = (void *)arg(ctx, 0), *root = (void *)arg(ctx, 1);
+	struct file_what w = {.kind = PST_REC_FILE_PIVOT_ROOT};
+	int ret = (int)ctx[2];
+
+	if (pst_gate_closed())
+		return 0;
+	w.mnt = (__u64)BPF_CORE_READ(root, mnt);
+	w.dentry = (__u64)BPF_CORE_READ(root, dentry);
+	w.to_mnt = (__u64)BPF_CORE_READ(old, mnt);
+	w.to_dentry = (__u64)BPF_CORE_READ(old, dentry);
+	tell_asked(&w, -ret, ret ? 0 : PST_FILE_RESULT_OPEN);
+	return 0;
+}
+
+FILE_CALLS(files_move_mount, "move_mount", SYSNR_MOVE_MOUNT)
+
 /* ---- done ---- */
 
 /* @dentry, @nargs: before 5.12 */

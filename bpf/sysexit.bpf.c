@@ -33,13 +33,17 @@ const volatile bool cfg_file_chmod = false;
 const volatile bool cfg_file_chown = false;
 const volatile bool cfg_file_truncate = false;
 const volatile bool cfg_file_xattr = false;
+const volatile bool cfg_file_mount = false;
+const volatile bool cfg_file_umount = false;
+const volatile bool cfg_file_pivot_root = false;
 
 /* Which changes of files; in the order of the kinds of record. */
 static __always_inline __u32 sysexit_files(void)
 {
 	return cfg_file_unlink << 0 | cfg_file_rename << 1 | cfg_file_link << 2 | cfg_file_symlink << 3 |
 	       cfg_file_mkdir << 4 | cfg_file_mknod << 5 | cfg_file_chmod << 6 | cfg_file_chown << 7 |
-	       cfg_file_truncate << 8 | cfg_file_xattr << 9;
+	       cfg_file_truncate << 8 | cfg_file_xattr << 9 | cfg_file_mount << 10 | cfg_file_umount << 11 |
+	       cfg_file_pivot_root << 12;
 }
 
 /*
@@ -107,6 +111,19 @@ static __always_inline __u32 sysexit_ns_call(const struct pt_regs *regs, bool co
 #define O_ACCMODE 3
 
 /*
+ * The 32-bit number is of a change of files: does somebody want it? Those of link and unlink are mmap and
+ * mprotect to all others, which do not pay for what only those two want.
+ */
+static __always_inline bool sysexit_asks_width(__u32 native)
+{
+	if (native == SYSNR_MMAP)
+		return cfg_file_link;
+	if (native == SYSNR_MPROTECT)
+		return cfg_file_unlink;
+	return sysexit_files();
+}
+
+/*
  * Nobody wants it: no sensor asks for that number, or it is frequent and the registers say that it is
  * harmless, as of mapping, protecting and opening nearly all is. Asked before anything else.
  */
@@ -118,8 +135,8 @@ static __always_inline bool sysexit_idle(const struct pt_regs *regs, long ret)
 	if (nr >= SYSNR_MAX)
 		return !(nr & SYSNR_X32_BIT);
 	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
-	if (!sysexit_files() && SYSNR_NATIVE(kinds) < SYSNR_FILE)
-		kinds = SYSNR_COMPAT(kinds) < SYSNR_FILE ? kinds : SYSNR_NATIVE(kinds);
+	if (SYSNR_COMPAT(kinds) >= SYSNR_FILE && !sysexit_asks_width(SYSNR_NATIVE(kinds)))
+		kinds = SYSNR_NATIVE(kinds);
 	if (!kinds)
 		return true;
 	if (kinds < SYSNR_MMAP || kinds > SYSNR_OPENAT)

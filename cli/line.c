@@ -482,6 +482,16 @@ static void xattr_line(struct line *l)
 	refused(l);
 }
 
+static void mount_line(struct line *l)
+{
+	field(l, "operation");
+	word(l, "source");
+	put(l, " → ");
+	field(l, "path");
+	word(l, "fs_type");
+	refused(l);
+}
+
 static void failed_line(struct line *l)
 {
 	field(l, "filename");
@@ -546,6 +556,9 @@ static const struct {
 	{PST_KIND_FILE_CHOWN, "chown", C_MAGENTA, chown_line, false},
 	{PST_KIND_FILE_TRUNCATE, "truncate", C_MAGENTA, truncate_line, false},
 	{PST_KIND_FILE_XATTR, "xattr", C_YELLOW, xattr_line, false},
+	{PST_KIND_FILE_MOUNT, "mount", C_YELLOW, mount_line, false},
+	{PST_KIND_FILE_UMOUNT, "umount", C_YELLOW, file_line, false},
+	{PST_KIND_FILE_PIVOT_ROOT, "pivot_root", C_YELLOW, file_line, false},
 	{PST_KIND_CONNECT, "connect", C_CYAN, connect_line, false},
 	{PST_KIND_ACCEPT, "accept", C_CYAN, ends_line, false},
 	{PST_KIND_LISTEN, "listen", C_CYAN, listen_line, false},

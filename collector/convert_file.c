@@ -2,6 +2,7 @@
 /* Records of changes of files. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "collector/convert_internal.h"
@@ -122,7 +123,28 @@ static const struct {
 	{PST_REC_FILE_TRUNCATE, PST_KIND_FILE_TRUNCATE, 0, 0, 0, 0},
 	{PST_REC_FILE_XATTR, PST_KIND_FILE_XATTR, PST_FILE_XATTR_F_attribute, 0, PST_FILE_XATTR_F_xattr_flags,
 		0},
+	{PST_REC_FILE_MOUNT, PST_KIND_FILE_MOUNT, 0, 0, PST_FILE_MOUNT_F_mount_flags, 0},
+	{PST_REC_FILE_UMOUNT, PST_KIND_FILE_UMOUNT, 0, 0, PST_FILE_UMOUNT_F_umount_flags, 0},
+	{PST_REC_FILE_PIVOT_ROOT, PST_KIND_FILE_PIVOT_ROOT, PST_FILE_PIVOT_ROOT_F_old_root,
+		PST_FILE_PIVOT_ROOT_F_old_root_cut, 0, 0},
 };
+
+/* What mount(2) is asked for, in the order in which it looks. */
+static struct pst_val mount_operation(const struct pst_rec_file *r)
+{
+	static const struct {
+		uint32_t flags;
+		const char *name;
+	} ops[] = {{MS_REMOUNT, "remount"}, {MS_BIND, "bind"},
+		{MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE, "propagation"}, {MS_MOVE, "move"}};
+
+	if (r->op == PST_FILE_MOUNT_MOVE)
+		return pst_val_str("move", 4);
+	for (size_t i = 0; i < PST_ARRAY_SIZE(ops); i++)
+		if (r->call_flags & ops[i].flags)
+			return pst_val_str(ops[i].name, strlen(ops[i].name));
+	return pst_val_str("mount", 5);
+}
 
 /* What only some have, and is no part of the table. */
 static void attributes(struct pst_val *v, const struct pst_rec_file *r, struct mode_text *mode)
@@ -148,6 +170,11 @@ static void attributes(struct pst_val *v, const struct pst_rec_file *r, struct m
 		v[PST_FILE_XATTR_F_bytes].u = r->bytes;
 		if (r->op < PST_FILE_OPS && ops[r->op])
 			v[PST_FILE_XATTR_F_operation] = pst_val_str(ops[r->op], strlen(ops[r->op]));
+		break;
+	case PST_REC_FILE_MOUNT:
+		v[PST_FILE_MOUNT_F_operation] = mount_operation(r);
+		v[PST_FILE_MOUNT_F_source] = part(r, PST_FILE_TO);
+		v[PST_FILE_MOUNT_F_fs_type] = part(r, PST_FILE_TO_BASE);
 		break;
 	default:
 		break;

@@ -20,7 +20,7 @@ static inline void convert_who(struct pst_val *v, const struct pst_task *t)
 
 static inline bool convert_is_file(unsigned kind)
 {
-	return kind >= PST_REC_FILE_UNLINK && kind <= PST_REC_FILE_XATTR;
+	return kind >= PST_REC_FILE_UNLINK && kind <= PST_REC_FILE_PIVOT_ROOT;
 }
 
 /* Is its tail as long as it says? */

@@ -48,6 +48,9 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("file_chown", SENSOR_FILE_CHOWN, "owners of files that are changed; off by default"),
 	SENSOR_FIELD("file_truncate", SENSOR_FILE_TRUNCATE, "lengths of files that are set; off by default"),
 	SENSOR_FIELD("file_xattr", SENSOR_FILE_XATTR, "extended attributes that are set or removed"),
+	SENSOR_FIELD("file_mount", SENSOR_FILE_MOUNT, "file systems that are mounted or moved"),
+	SENSOR_FIELD("file_umount", SENSOR_FILE_UMOUNT, "file systems that are unmounted"),
+	SENSOR_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT, "mount namespaces that get another root"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -88,6 +91,9 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("file_chown", SENSOR_FILE_CHOWN),
 	RUNG_FIELD("file_truncate", SENSOR_FILE_TRUNCATE),
 	RUNG_FIELD("file_xattr", SENSOR_FILE_XATTR),
+	RUNG_FIELD("file_mount", SENSOR_FILE_MOUNT),
+	RUNG_FIELD("file_umount", SENSOR_FILE_UMOUNT),
+	RUNG_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };

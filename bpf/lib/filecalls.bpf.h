@@ -21,7 +21,8 @@ struct filecall {
 	__u8 mode, rdev, flags;
 	__u8 uid;   /* the group follows */
 	__u8 bytes; /* length of the file, or of an attribute's value */
-	__u8 text;  /* of a symbolic link, or an attribute's name */
+	__u8 text;  /* of a symbolic link, an attribute's name, what is mounted */
+	__u8 type;  /* of a file system */
 	__u8 op;    /* enum pst_file_op */
 };
 
@@ -67,6 +68,13 @@ static const struct filecall filecalls[SYSNR_FILES] = {
 		SYSNR_FILE] = {PST_REC_FILE_XATTR, .fd = 1, .text = 2, .op = PST_FILE_XATTR_REMOVE},
 	[SYSNR_REMOVEXATTRAT - SYSNR_FILE] = {PST_REC_FILE_XATTR, .fd = 1, .path = 2, .text = 4,
 		.op = PST_FILE_XATTR_REMOVE},
+	[SYSNR_MOUNT - SYSNR_FILE] = {PST_REC_FILE_MOUNT, .text = 1, .path = 2, .type = 3, .flags = 4,
+		.op = PST_FILE_MOUNT_OLD},
+	[SYSNR_MOVE_MOUNT - SYSNR_FILE] = {PST_REC_FILE_MOUNT, .text = 2, .fd = 3, .path = 4, .flags = 5,
+		.op = PST_FILE_MOUNT_MOVE},
+	[SYSNR_UMOUNT - SYSNR_FILE] = {PST_REC_FILE_UMOUNT, .path = 1, .flags = 2},
+	[SYSNR_UMOUNT1 - SYSNR_FILE] = {PST_REC_FILE_UMOUNT, .path = 1},
+	[SYSNR_PIVOT_ROOT - SYSNR_FILE] = {PST_REC_FILE_PIVOT_ROOT, .path = 1, .to = 2},
 };
 
 static __always_inline void filecall_args(struct file_area *a, const struct call *c)
@@ -121,7 +129,9 @@ static __always_inline void filecall_paths(struct file_area *a, __u32 slot, cons
 		filecall_path(slot, PST_FILE_PATH, fd, filecall_arg(a, f->path));
 	else
 		filecall_fd(slot, PST_FILE_PATH, fd);
-	if (f->text)
+	if (f->type && filecall_arg(a, f->type))
+		file_add_string(slot, PST_FILE_TO_BASE, filecall_arg(a, f->type), true);
+	if (f->text && filecall_arg(a, f->text))
 		file_add_string(slot, PST_FILE_TO, filecall_arg(a, f->text), true);
 	if (!f->to)
 		return;

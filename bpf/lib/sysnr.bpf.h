@@ -65,6 +65,11 @@ enum sysnr_kind {
 	SYSNR_REMOVEXATTR,
 	SYSNR_FREMOVEXATTR,
 	SYSNR_REMOVEXATTRAT,
+	SYSNR_MOUNT,
+	SYSNR_MOVE_MOUNT,
+	SYSNR_UMOUNT,
+	SYSNR_UMOUNT1, /* without flags */
+	SYSNR_PIVOT_ROOT,
 	SYSNR_KINDS,
 	SYSNR_FILES = SYSNR_KINDS - SYSNR_FILE,
 };
@@ -89,6 +94,8 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[14] = COMPAT(SYSNR_MKNOD),
 	[15] = COMPAT(SYSNR_CHMOD),
 	[16] = COMPAT(SYSNR_CHOWN16),
+	[21] = COMPAT(SYSNR_MOUNT),
+	[22] = COMPAT(SYSNR_UMOUNT1),
 	[23] = COMPAT(SYSNR_CRED),   /* setuid, 16 bits */
 	[26] = COMPAT(SYSNR_PTRACE), /* ptrace */
 	[38] = COMPAT(SYSNR_RENAME),
@@ -96,6 +103,7 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[40] = COMPAT(SYSNR_RMDIR),
 	[43] = NATIVE(SYSNR_ACCEPT),
 	[46] = COMPAT(SYSNR_CRED), /* setgid, 16 bits */
+	[52] = COMPAT(SYSNR_UMOUNT),
 	[59] = NATIVE(SYSNR_EXECVE),
 	[70] = COMPAT(SYSNR_CRED), /* setreuid, 16 bits */
 	[71] = COMPAT(SYSNR_CRED), /* setregid, 16 bits */
@@ -129,7 +137,10 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[133] = NATIVE(SYSNR_MKNOD),
 	[138] = COMPAT(SYSNR_CRED), /* setfsuid, 16 bits */
 	[139] = COMPAT(SYSNR_CRED), /* setfsgid, 16 bits */
+	[155] = NATIVE(SYSNR_PIVOT_ROOT),
 	[164] = COMPAT(SYSNR_CRED), /* setresuid, 16 bits */
+	[165] = NATIVE(SYSNR_MOUNT),
+	[166] = NATIVE(SYSNR_UMOUNT),
 	[170] = COMPAT(SYSNR_CRED), /* setresgid, 16 bits */
 	[182] = COMPAT(SYSNR_CHOWN16),
 	[185] = COMPAT(SYSNR_CRED), /* capset */
@@ -152,6 +163,7 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[214] = COMPAT(SYSNR_CRED), /* setgid */
 	[215] = COMPAT(SYSNR_CRED), /* setfsuid */
 	[216] = COMPAT(SYSNR_CRED), /* setfsgid */
+	[217] = COMPAT(SYSNR_PIVOT_ROOT),
 	[226] = COMPAT(SYSNR_SETXATTR),
 	[227] = COMPAT(SYSNR_SETXATTR),
 	[228] = COMPAT(SYSNR_FSETXATTR),
@@ -193,8 +205,9 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[356] = COMPAT(SYSNR_MEMFD), /* memfd_create */
 	[357] = COMPAT(SYSNR_BPF),   /* bpf */
 	[358] = COMPAT(SYSNR_EXECVEAT),
-	[364] = COMPAT(SYSNR_ACCEPT),                          /* accept4 */
-	[380] = COMPAT(SYSNR_MPROTECT),                        /* pkey_mprotect */
+	[364] = COMPAT(SYSNR_ACCEPT),   /* accept4 */
+	[380] = COMPAT(SYSNR_MPROTECT), /* pkey_mprotect */
+	[429] = NATIVE(SYSNR_MOVE_MOUNT) | COMPAT(SYSNR_MOVE_MOUNT),
 	[437] = NATIVE(SYSNR_OPENANY) | COMPAT(SYSNR_OPENANY), /* openat2 */
 	[452] = NATIVE(SYSNR_FCHMODAT) | COMPAT(SYSNR_FCHMODAT),
 	[463] = NATIVE(SYSNR_SETXATTRAT) | COMPAT(SYSNR_SETXATTRAT),

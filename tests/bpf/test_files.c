@@ -701,6 +701,157 @@ static void check_xattr(void **state)
 	assert_string_equal(part(r, PST_FILE_TO), "trusted.none");
 }
 
+/* ---- mounts, in a mount namespace of the child's ---- */
+
+static char where[128];
+
+static void own_mounts(void)
+{
+	snprintf(where, sizeof(where), "%s/where", base);
+	if (unshare(CLONE_NEWNS) || (mkdir("where", 0755) && errno != EEXIST))
+		_exit(98);
+}
+
+static void do_mount(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	done(mount("what\never", "where", "tmpfs", MS_NOSUID | MS_NODEV, "size=16k"));
+}
+
+static void do_bind(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	done(mount(base, where, NULL, MS_BIND, NULL));
+}
+
+static void do_mount_bad(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	done(mount("none", "where", "no such type", 0, NULL));
+}
+
+static void check_mount(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	r = only(PST_REC_FILE_MOUNT, act(do_mount));
+	assert_int_equal(said->error, 0);
+	if (RESOLVED)
+		assert_path(r, PST_FILE_PATH, "", "where");
+	else
+		assert_string_equal(part(r, PST_FILE_PATH), "where");
+	assert_string_equal(part(r, PST_FILE_TO), "what\never");
+	assert_string_equal(part(r, PST_FILE_TO_BASE), "tmpfs");
+	assert_int_equal(r->call_flags, MS_NOSUID | MS_NODEV);
+	assert_int_equal(r->op, PST_FILE_MOUNT_OLD);
+
+	r = only(PST_REC_FILE_MOUNT, act(do_bind));
+	assert_int_equal(said->error, 0);
+	assert_string_equal(part(r, PST_FILE_TO), base);
+	assert_int_equal(r->len[PST_FILE_TO_BASE], 0);
+	assert_int_equal(r->call_flags, MS_BIND);
+
+	r = only(PST_REC_FILE_MOUNT, act(do_mount_bad));
+	assert_int_equal(said->error, ENODEV);
+}
+
+static void do_umount(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL))
+		_exit(98);
+	done(umount2(where, MNT_DETACH));
+}
+
+static void do_umount_busy(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL) || chdir(where))
+		_exit(98);
+	done(umount2(where, 0));
+}
+
+static void check_umount(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s/where", base);
+	r = only(PST_REC_FILE_UMOUNT, act(do_umount));
+	assert_int_equal(said->error, 0);
+	assert_path(r, PST_FILE_PATH, where, "where");
+	assert_int_equal(r->call_flags, MNT_DETACH);
+	r = only(PST_REC_FILE_UMOUNT, act(do_umount_busy));
+	assert_int_equal(said->error, EBUSY);
+	assert_path(r, PST_FILE_PATH, where, "where");
+	assert_int_equal(r->call_flags, 0);
+}
+
+static char old_root[160];
+
+static void do_pivot(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL) || mkdir(old_root, 0700))
+		_exit(98);
+	done(syscall(SYS_pivot_root, where, old_root));
+}
+
+/* The first rung tells it before it is done. */
+static void check_pivot(void **state)
+{
+	const struct pst_rec_file *r;
+	uint32_t pid;
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s/where", base);
+	snprintf(old_root, sizeof(old_root), "%s/old", where);
+	pid = act(do_pivot);
+	r = reclog_want(&rung->recs, PST_REC_FILE_PIVOT_ROOT, pid);
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_FILE_PIVOT_ROOT, pid), 1);
+	assert_int_equal(r->h.flags, RESOLVED ? PST_FILE_RESULT_OPEN : PST_FILE_AS_GIVEN);
+	assert_int_equal(r->error, RESOLVED ? 0 : said->error);
+	assert_string_equal(part(r, PST_FILE_PATH), where);
+	assert_string_equal(part(r, PST_FILE_TO), old_root);
+}
+
+#ifndef SYS_move_mount
+#define SYS_move_mount 429
+#endif
+
+static void do_move(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL) || (mkdir("place", 0755) && errno != EEXIST))
+		_exit(98);
+	done(syscall(SYS_move_mount, AT_FDCWD, where, AT_FDCWD, "place", 0));
+}
+
+static void check_move(void **state)
+{
+	const struct pst_rec_file *r = NULL;
+	uint32_t pid = act(do_move);
+
+	(void)state;
+	assert_int_equal(said->error, 0);
+	snprintf(where, sizeof(where), "%s/where", base);
+	reclog_want(&rung->recs, PST_REC_FILE_MOUNT, pid);
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_FILE_MOUNT, pid), 2);
+	r = reclog_nth(&rung->recs, PST_REC_FILE_MOUNT, pid, 1);
+	assert_int_equal(r->op, PST_FILE_MOUNT_MOVE);
+	assert_int_equal(r->h.flags, PST_FILE_AS_GIVEN);
+	assert_string_equal(part(r, PST_FILE_PATH), "place");
+	assert_string_equal(part(r, PST_FILE_TO), where);
+}
+
 /* ---- long, deep, and by whatever way ---- */
 
 static char long_path[PST_PATH_MAX + 1];
@@ -960,7 +1111,8 @@ static struct sysexit_bpf *sysexit_attach(void)
 	s->rodata->cfg_file_unlink = s->rodata->cfg_file_rename = s->rodata->cfg_file_link = true;
 	s->rodata->cfg_file_symlink = s->rodata->cfg_file_mkdir = s->rodata->cfg_file_mknod = true;
 	s->rodata->cfg_file_chmod = s->rodata->cfg_file_chown = s->rodata->cfg_file_truncate = true;
-	s->rodata->cfg_file_xattr = true;
+	s->rodata->cfg_file_xattr = s->rodata->cfg_file_mount = s->rodata->cfg_file_umount = true;
+	s->rodata->cfg_file_pivot_root = true;
 	bpf_program__set_autoload(s->progs.cred_enter, false);
 	return sysexit_bpf__load(s) || sysexit_bpf__attach(s) ? NULL : s;
 }
@@ -1060,6 +1212,10 @@ ON_BOTH(chmod)
 ON_BOTH(chown)
 ON_BOTH(truncate)
 ON_BOTH(xattr)
+ON_BOTH(mount)
+ON_BOTH(umount)
+ON_BOTH(pivot)
+ON_BOTH(move)
 ON_BOTH(long)
 ON_BOTH(through)
 ON_BOTH(compat)
@@ -1082,6 +1238,10 @@ int main(void)
 		BOTH(chown),
 		BOTH(truncate),
 		BOTH(xattr),
+		BOTH(mount),
+		BOTH(umount),
+		BOTH(pivot),
+		BOTH(move),
 		BOTH(long),
 		BOTH(through),
 		BOTH(compat),

@@ -19,6 +19,7 @@ import sensors  # noqa: E402
 
 HOSTILE = b"\n\x01\xff \"'$(x)"
 RENAME_EXCHANGE, AT_FDCWD, NR_RENAMEAT2 = 2, -100, 316
+CLONE_NEWNS, MS_NODEV, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 4, 0x4000, 1 << 18, 2
 MANY = 40
 
 
@@ -176,6 +177,32 @@ class Files(sensors.SensorTest):
                          ("file_xattr", self.path("file"), "set", "trusted.pst-test", 4))
         self.assertIn(f"set trusted.pst-test {self.path('file')}", self.lines(self.pid))
         self.assertRegex(self.lines(self.pid), r"/file (0640→)?4755\n")
+
+    def test_mounts(self):
+        """In a mount namespace of the child's, whose own table says what is where."""
+        rung = self.needs("file_mount")
+        self.needs("file_umount")
+        os.mkdir(self.path("at"))
+        seen = self.path("table")
+
+        def deed():
+            deeds.check(deeds.libc.unshare(CLONE_NEWNS), "unshare")
+            deeds.check(deeds.libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private")
+            deeds.check(deeds.libc.mount(b"pst-test", b"at", b"tmpfs", MS_NODEV, b"size=16k"), "mount")
+            with open("/proc/self/mountinfo") as f, open(seen, "w") as out:
+                out.write(f.read())
+            deeds.check(deeds.libc.umount2(self.path("at").encode(), MNT_DETACH), "umount")
+        private, mounted, gone = self.did(deed)
+        with open(seen) as f:
+            row = next(line.split() for line in f if line.split()[4] == self.path("at"))
+        self.assertEqual((private["kind"], private["operation"], private["path"]), ("file_mount", "propagation", "/"))
+        self.assertEqual((mounted["kind"], mounted["operation"], mounted["fs_type"], mounted["source"], int(mounted["mount_flags"], 16)),
+                         ("file_mount", "mount", row[row.index("-") + 1], row[row.index("-") + 2], MS_NODEV))
+        self.assertEqual((gone["kind"], gone["path"], int(gone["umount_flags"], 16)), ("file_umount", row[4], MNT_DETACH))
+        self.assertNotIn("error", gone)
+        self.assertEqual(os.path.basename(mounted["path"]), "at")
+        if rung == "fexit":
+            self.assertEqual(mounted["path"], row[4])
 
     def lines(self, pid):
         """What `penstock observe` prints of a process."""

@@ -93,7 +93,7 @@ def records():
     yield record(12, task + struct.pack("=QQIIII", 1 << 46, 4096, 2, 5, 3, 1))
     yield record(13, task + struct.pack("=QQIiii", 77, 8, 9, 13, -1, -1))
     yield record(14, task + task + struct.pack("=II", 1, 0))
-    for kind in range(35, 45):
+    for kind in range(35, 48):
         parts = (b"/srv", b"a/b", b"/", b"../c")
         yield record(kind, task + struct.pack("=QIIQQIIIIIIIIi4HI", 77, 0x800001, 0o100644, 5, 4096, 0x100003, 2, 0o600, 1, 2, 3, 4, 1, 13, *map(len, parts), 0), b"".join(parts), flags=15)
     for kind in range(16, 22):
