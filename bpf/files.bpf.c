@@ -6,6 +6,7 @@
  *
  * Only the first of the two looks at the gate: what a generation has heard being asked, it tells.
  */
+#include "bpf/lib/filecalls.bpf.h"
 #include "bpf/lib/files.bpf.h"
 #include "bpf/lib/gate.bpf.h"
 
@@ -19,9 +20,11 @@ struct file_what {
 	__u64 to_mnt, to_dentry;
 	__u64 text; /* of a symbolic link */
 	__u64 ino;
+	__u64 old_bytes, bytes;
 	__u32 dev, mode, rdev, call_flags;
+	__u32 new_mode;
+	__u32 old_uid, old_gid, new_uid, new_gid;
 	__u32 kind;
-	__u32 pad;
 };
 
 /* A name that is kept, as a rename changes those of files. */
@@ -65,6 +68,13 @@ static __always_inline void fill(struct pst_rec_file *r, const struct file_what 
 	r->mode = w->mode;
 	r->rdev = w->rdev;
 	r->call_flags = w->call_flags;
+	r->old_bytes = w->old_bytes;
+	r->bytes = w->bytes;
+	r->new_mode = w->new_mode;
+	r->old_uid = w->old_uid;
+	r->old_gid = w->old_gid;
+	r->new_uid = w->new_uid;
+	r->new_gid = w->new_gid;
 }
 
 /* Before it is done the dentries have their names. */
@@ -287,6 +297,207 @@ int files_ask_mknod(__u64 *ctx)
 	file_asked(&w, (int)ctx[4]);
 	return 0;
 }
+
+/* ---- attributes ---- */
+
+static __always_inline struct file_what what_at(__u32 kind, __u64 path)
+{
+	__u64 dentry = (__u64)BPF_CORE_READ((struct path *)path, dentry);
+	struct file_what w = what(kind, dentry, path);
+	struct inode *inode = BPF_CORE_READ((struct dentry *)dentry, d_inode);
+
+	what_file(&w, dentry);
+	w.old_uid = BPF_CORE_READ(inode, i_uid.val);
+	w.old_gid = BPF_CORE_READ(inode, i_gid.val);
+	w.new_uid = w.new_gid = ~0U;
+	w.old_bytes = BPF_CORE_READ(inode, i_size);
+	return w;
+}
+
+SEC("fexit/security_path_chmod")
+int files_ask_chmod(__u64 *ctx)
+{
+	struct file_what w;
+
+	if (pst_gate_closed())
+		return 0;
+	w = what_at(PST_REC_FILE_CHMOD, arg(ctx, 0));
+	w.new_mode = arg(ctx, 1) & 07777;
+	file_asked(&w, (int)ctx[2]);
+	return 0;
+}
+
+/* Its ids are structs, which kernels before 6.1 do not hand to programs: they load none on this function. */
+SEC("fexit/security_path_chown")
+int files_ask_chown(__u64 *ctx)
+{
+	struct file_what w;
+
+	if (pst_gate_closed())
+		return 0;
+	w = what_at(PST_REC_FILE_CHOWN, arg(ctx, 0));
+	w.new_uid = arg(ctx, 1);
+	w.new_gid = arg(ctx, 2);
+	file_asked(&w, (int)pst_func_ret(ctx, 3));
+	return 0;
+}
+
+static __always_inline void ask_truncate(__u64 path, int ret)
+{
+	struct file_what w = what_at(PST_REC_FILE_TRUNCATE, path);
+
+	file_asked(&w, ret);
+}
+
+SEC("fexit/security_path_truncate")
+int files_ask_truncate(__u64 *ctx)
+{
+	if (!pst_gate_closed())
+		ask_truncate(arg(ctx, 0), (int)ctx[1]);
+	return 0;
+}
+
+/* Since 6.2 (3350607dc563) what is open has a hook of its own. */
+SEC("fexit/security_file_truncate")
+int files_ask_ftruncate(__u64 *ctx)
+{
+	struct file *file = (void *)arg(ctx, 0);
+
+	if (!pst_gate_closed())
+		ask_truncate((__u64)&file->f_path, (int)ctx[1]);
+	return 0;
+}
+
+#define ATTR_SIZE (1 << 3)
+
+/* What chmod, chown and truncate end in, and utimes too, of which nothing was asked. */
+static __always_inline int notify_done(__u64 dentry, struct iattr *attr, __s32 ret)
+{
+	__u64 task = bpf_get_current_task();
+	struct file_ask *ask = bpf_map_lookup_elem(&file_asks, &task);
+	__u32 kind;
+
+	if (!ask)
+		return 0;
+	kind = ask->what.kind;
+	if (kind < PST_REC_FILE_CHMOD || kind > PST_REC_FILE_TRUNCATE)
+		return 0;
+	if (kind == PST_REC_FILE_TRUNCATE && BPF_CORE_READ(attr, ia_valid) & ATTR_SIZE)
+		ask->what.bytes = BPF_CORE_READ(attr, ia_size);
+	return file_done(kind, dentry, (__u32)ret);
+}
+
+SEC("fexit/notify_change")
+int files_notify(__u64 *ctx)
+{
+	if (pst_vfs_shift())
+		return notify_done(arg(ctx, 1), (void *)arg(ctx, 2), pst_func_ret(ctx, 4));
+	return notify_done(arg(ctx, 0), (void *)arg(ctx, 1), pst_func_ret(ctx, 3));
+}
+
+/*
+ * Extended attributes: their security hook has no mount, so these are calls at their end, on this rung as on
+ * the other; but no other call pays.
+ */
+#define FILE_CALL(name, function, is_compat, nr)                                                             \
+	SEC("fexit/" function)                                                                               \
+	int name(__u64 *ctx)                                                                                 \
+	{                                                                                                    \
+		struct call c = {.compat = is_compat, .ret = ctx[1]};                                        \
+                                                                                                             \
+		if (pst_gate_closed())                                                                       \
+			return 0;                                                                            \
+		c.regs = (void *)arg(ctx, 0);                                                                \
+		filecall(&c, nr);                                                                            \
+		return 0;                                                                                    \
+	}
+#define FILE_CALLS(name, function, nr)                                                                       \
+	FILE_CALL(name, "__x64_sys_" function, false, nr)                                                    \
+	FILE_CALL(name##32, "__ia32_sys_" function, true, nr)
+
+FILE_CALLS(files_setxattr, "setxattr", SYSNR_SETXATTR)
+FILE_CALLS(files_lsetxattr, "lsetxattr", SYSNR_SETXATTR)
+FILE_CALLS(files_fsetxattr, "fsetxattr", SYSNR_FSETXATTR)
+FILE_CALLS(files_setxattrat, "setxattrat", SYSNR_SETXATTRAT)
+FILE_CALLS(files_remxattr, "removexattr", SYSNR_REMOVEXATTR)
+FILE_CALLS(files_lremxattr, "lremovexattr", SYSNR_REMOVEXATTR)
+FILE_CALLS(files_fremxattr, "fremovexattr", SYSNR_FREMOVEXATTR)
+FILE_CALLS(files_remxattrat, "removexattrat", SYSNR_REMOVEXATTRAT)
+
+/* ---- mounts ---- */
+
+SEC("fexit/path_mount")
+int files_mount(__u64 *ctx)
+{
+	struct path *at = (void *)arg(ctx, 1);
+	__u64 source = arg(ctx, 0), type = arg(ctx, 2);
+	struct file_area *a;
+	__u32 slot;
+
+	if (pst_gate_closed())
+		return 0;
+	slot = file_begin(PST_REC_FILE_MOUNT);
+	a = file_area_of(slot);
+	if (!a)
+		return 0;
+	a->rec.error = -(__s32)ctx[5];
+	a->rec.call_flags = arg(ctx, 3);
+	a->rec.op = PST_FILE_MOUNT_OLD;
+	file_add_path(
+		slot, PST_FILE_PATH, (__u64)BPF_CORE_READ(at, mnt), (__u64)BPF_CORE_READ(at, dentry), 0);
+	if (type)
+		file_add_string(slot, PST_FILE_TO_BASE, type, false);
+	if (source)
+		file_add_string(slot, PST_FILE_TO, source, false);
+	file_end(slot);
+	return 0;
+}
+
+/* The rest of a mount's path is where it is mounted; that stays when it is gone. */
+SEC("fexit/security_sb_umount")
+int files_ask_umount(__u64 *ctx)
+{
+	__u64 mnt = arg(ctx, 0);
+	struct file_what w = {.kind = PST_REC_FILE_UMOUNT, .match = mnt};
+	struct mount *m = (void *)(mnt - bpf_core_field_offset(struct mount, mnt)), *parent;
+
+	if (pst_gate_closed())
+		return 0;
+	parent = BPF_CORE_READ(m, mnt_parent);
+	w.mnt = (__u64)parent + bpf_core_field_offset(struct mount, mnt);
+	w.dentry = (__u64)BPF_CORE_READ(m, mnt_mountpoint);
+	w.call_flags = arg(ctx, 1);
+	file_asked(&w, (int)ctx[2]);
+	return 0;
+}
+
+SEC("fexit/path_umount")
+int files_umount(__u64 *ctx)
+{
+	struct path *at = (void *)arg(ctx, 0);
+
+	return file_done(PST_REC_FILE_UMOUNT, (__u64)BPF_CORE_READ(at, mnt), (__u32)ctx[2]);
+}
+
+/* Told when it is asked: afterwards neither path is where it was. */
+SEC("fexit/security_sb_pivotroot")
+int files_ask_pivot(__u64 *ctx)
+{
+	struct path *old = (void *)arg(ctx, 0), *root = (void *)arg(ctx, 1);
+	struct file_what w = {.kind = PST_REC_FILE_PIVOT_ROOT};
+	int ret = (int)ctx[2];
+
+	if (pst_gate_closed())
+		return 0;
+	w.mnt = (__u64)BPF_CORE_READ(root, mnt);
+	w.dentry = (__u64)BPF_CORE_READ(root, dentry);
+	w.to_mnt = (__u64)BPF_CORE_READ(old, mnt);
+	w.to_dentry = (__u64)BPF_CORE_READ(old, dentry);
+	tell_asked(&w, -ret, ret ? 0 : PST_FILE_RESULT_OPEN);
+	return 0;
+}
+
+FILE_CALLS(files_move_mount, "move_mount", SYSNR_MOVE_MOUNT)
 
 /* ---- done ---- */
 

@@ -26,6 +26,28 @@ const volatile bool cfg_exec_memory = false;
 const volatile bool cfg_proc_mem = false;
 const volatile bool cfg_socket = false;
 const volatile bool cfg_bind = false;
+const volatile bool cfg_file_unlink = false;
+const volatile bool cfg_file_rename = false;
+const volatile bool cfg_file_link = false;
+const volatile bool cfg_file_symlink = false;
+const volatile bool cfg_file_mkdir = false;
+const volatile bool cfg_file_mknod = false;
+const volatile bool cfg_file_chmod = false;
+const volatile bool cfg_file_chown = false;
+const volatile bool cfg_file_truncate = false;
+const volatile bool cfg_file_xattr = false;
+const volatile bool cfg_file_mount = false;
+const volatile bool cfg_file_umount = false;
+const volatile bool cfg_file_pivot_root = false;
+
+/* Which changes of files; in the order of the kinds of record. */
+static __always_inline __u32 sysexit_files(void)
+{
+	return cfg_file_unlink << 0 | cfg_file_rename << 1 | cfg_file_link << 2 | cfg_file_symlink << 3 |
+	       cfg_file_mkdir << 4 | cfg_file_mknod << 5 | cfg_file_chmod << 6 | cfg_file_chown << 7 |
+	       cfg_file_truncate << 8 | cfg_file_xattr << 9 | cfg_file_mount << 10 | cfg_file_umount << 11 |
+	       cfg_file_pivot_root << 12;
+}
 
 /*
  * Credentials of the tasks that are inside a call that may change them, by the address of their task_struct:
@@ -92,6 +114,19 @@ static __always_inline __u32 sysexit_ns_call(const struct pt_regs *regs, bool co
 #define O_ACCMODE 3
 
 /*
+ * The 32-bit number is of a change of files: does somebody want it? Those of link and unlink are mmap and
+ * mprotect to all others, which do not pay for what only those two want.
+ */
+static __always_inline bool sysexit_asks_width(__u32 native)
+{
+	if (native == SYSNR_MMAP)
+		return cfg_file_link;
+	if (native == SYSNR_MPROTECT)
+		return cfg_file_unlink;
+	return sysexit_files();
+}
+
+/*
  * Nobody wants it: no sensor asks for that number, or it is frequent and the registers say that it is
  * harmless, as of mapping, protecting and opening nearly all is. Asked before anything else.
  */
@@ -103,8 +138,8 @@ static __always_inline bool sysexit_idle(const struct pt_regs *regs, long ret)
 	if (nr >= SYSNR_MAX)
 		return !(nr & SYSNR_X32_BIT);
 	kinds = sysnr_kinds[nr & (SYSNR_MAX - 1)];
-	if (!filecall_wanted() && SYSNR_NATIVE(kinds) < SYSNR_FILE)
-		kinds = SYSNR_COMPAT(kinds) < SYSNR_FILE ? kinds : SYSNR_NATIVE(kinds);
+	if (SYSNR_COMPAT(kinds) >= SYSNR_FILE && !sysexit_asks_width(SYSNR_NATIVE(kinds)))
+		kinds = SYSNR_NATIVE(kinds);
 	if (!kinds)
 		return true;
 	if (kinds < SYSNR_MMAP || kinds > SYSNR_OPENAT)
@@ -122,6 +157,14 @@ static __always_inline void sysexit_memory(struct pt_regs *regs, struct call *c,
 		call_mmap(c);
 	if (nr.kind == SYSNR_MPROTECT)
 		call_mprotect(c);
+}
+
+static __always_inline void sysexit_file(const struct call *c, __u32 nr)
+{
+	const struct filecall *f = filecall_of(nr);
+
+	if (f && sysexit_files() >> ((f->kind - PST_REC_FILE_UNLINK) & 31) & 1)
+		filecall(c, nr);
 }
 
 /* Calls whose record is made of their arguments. */
@@ -145,8 +188,8 @@ static __always_inline void sysexit_call(struct pt_regs *regs, struct sysnr nr, 
 		sysexit_memory(regs, &c, nr);
 	if (cfg_proc_mem && nr.kind >= SYSNR_OPEN && nr.kind < SYSNR_FILE)
 		call_open(&c);
-	if (filecall_wanted() && nr.kind >= SYSNR_FILE)
-		filecall(&c, nr.kind);
+	if (sysexit_files() && nr.kind >= SYSNR_FILE)
+		sysexit_file(&c, nr.kind);
 }
 
 /* Which of the calls that share their kind, by the numbers of socketcall. What it was given goes into @args.
@@ -186,7 +229,7 @@ static __always_inline void sysexit_socket(struct pt_regs *regs, struct sysnr nr
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 {
-	const __u32 last = filecall_wanted() ? SYSNR_KINDS : SYSNR_FILE - 1;
+	const __u32 last = sysexit_files() ? SYSNR_KINDS : SYSNR_FILE - 1;
 	struct sysnr nr = {};
 
 	if (sysexit_idle(regs, ret) || !sysnr_classify(regs->orig_ax, last, &nr) || pst_gate_closed())

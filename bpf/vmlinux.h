@@ -201,6 +201,9 @@ struct super_block {
 
 struct inode {
 	unsigned short i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
+	__s64 i_size;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -238,6 +241,11 @@ struct file {
 	unsigned int f_flags;
 	struct inode *f_inode;
 	struct path f_path;
+};
+
+struct iattr {
+	unsigned int ia_valid;
+	__s64 ia_size;
 };
 
 /* core_fixes.bpf.h: since when */

@@ -478,6 +478,52 @@ static void file_to_line(struct line *l)
 	refused(l);
 }
 
+static void chmod_line(struct line *l)
+{
+	field(l, "path");
+	put(l, " ");
+	if (field(l, "mode"))
+		put(l, "→");
+	field(l, "new_mode");
+	refused(l);
+}
+
+static void chown_line(struct line *l)
+{
+	field(l, "path");
+	put(l, " → ");
+	field(l, "new_uid");
+	put(l, ":");
+	field(l, "new_gid");
+	refused(l);
+}
+
+static void truncate_line(struct line *l)
+{
+	field(l, "path");
+	put(l, " → ");
+	bytes(l, "bytes");
+	refused(l);
+}
+
+static void xattr_line(struct line *l)
+{
+	field(l, "operation");
+	word(l, "attribute");
+	word(l, "path");
+	refused(l);
+}
+
+static void mount_line(struct line *l)
+{
+	field(l, "operation");
+	word(l, "source");
+	put(l, " → ");
+	field(l, "path");
+	word(l, "fs_type");
+	refused(l);
+}
+
 static void failed_line(struct line *l)
 {
 	field(l, "filename");
@@ -541,6 +587,13 @@ static const struct {
 	{PST_KIND_FILE_SYMLINK, "symlink", C_MAGENTA, file_to_line, false},
 	{PST_KIND_FILE_MKDIR, "mkdir", C_MAGENTA, file_line, false},
 	{PST_KIND_FILE_MKNOD, "mknod", C_YELLOW, file_line, false},
+	{PST_KIND_FILE_CHMOD, "chmod", C_MAGENTA, chmod_line, false},
+	{PST_KIND_FILE_CHOWN, "chown", C_MAGENTA, chown_line, false},
+	{PST_KIND_FILE_TRUNCATE, "truncate", C_MAGENTA, truncate_line, false},
+	{PST_KIND_FILE_XATTR, "xattr", C_YELLOW, xattr_line, false},
+	{PST_KIND_FILE_MOUNT, "mount", C_YELLOW, mount_line, false},
+	{PST_KIND_FILE_UMOUNT, "umount", C_YELLOW, file_line, false},
+	{PST_KIND_FILE_PIVOT_ROOT, "pivot_root", C_YELLOW, file_line, false},
 	{PST_KIND_CONNECT, "connect", C_CYAN, connect_line, false},
 	{PST_KIND_ACCEPT, "accept", C_CYAN, ends_line, false},
 	{PST_KIND_LISTEN, "listen", C_CYAN, listen_line, false},

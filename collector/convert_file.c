@@ -2,6 +2,7 @@
 /* Records of changes of files. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "collector/convert_internal.h"
@@ -82,7 +83,7 @@ static struct pst_val octal(uint32_t mode, struct mode_text *buf)
 /* Is the mode known, beside the type? Of a directory that was removed it need not be. */
 static bool has_mode(const struct pst_rec_file *r)
 {
-	return r->ino || (r->mode && r->h.kind != PST_REC_FILE_UNLINK);
+	return r->mode && (r->ino || r->h.kind != PST_REC_FILE_UNLINK);
 }
 
 /* The PST_FILE block of schema.def, from @v[0] on. */
@@ -117,13 +118,74 @@ static const struct {
 		PST_FILE_SYMLINK_F_target_cut, 0, 0},
 	{PST_REC_FILE_MKDIR, PST_KIND_FILE_MKDIR, 0, 0, 0, 0},
 	{PST_REC_FILE_MKNOD, PST_KIND_FILE_MKNOD, 0, 0, 0, PST_FILE_MKNOD_F_rdev},
+	{PST_REC_FILE_CHMOD, PST_KIND_FILE_CHMOD, 0, 0, 0, 0},
+	{PST_REC_FILE_CHOWN, PST_KIND_FILE_CHOWN, 0, 0, 0, 0},
+	{PST_REC_FILE_TRUNCATE, PST_KIND_FILE_TRUNCATE, 0, 0, 0, 0},
+	{PST_REC_FILE_XATTR, PST_KIND_FILE_XATTR, PST_FILE_XATTR_F_attribute, 0, PST_FILE_XATTR_F_xattr_flags,
+		0},
+	{PST_REC_FILE_MOUNT, PST_KIND_FILE_MOUNT, 0, 0, PST_FILE_MOUNT_F_mount_flags, 0},
+	{PST_REC_FILE_UMOUNT, PST_KIND_FILE_UMOUNT, 0, 0, PST_FILE_UMOUNT_F_umount_flags, 0},
+	{PST_REC_FILE_PIVOT_ROOT, PST_KIND_FILE_PIVOT_ROOT, PST_FILE_PIVOT_ROOT_F_old_root,
+		PST_FILE_PIVOT_ROOT_F_old_root_cut, 0, 0},
 };
+
+/* What mount(2) is asked for, in the order in which it looks. */
+static struct pst_val mount_operation(const struct pst_rec_file *r)
+{
+	static const struct {
+		uint32_t flags;
+		const char *name;
+	} ops[] = {{MS_REMOUNT, "remount"}, {MS_BIND, "bind"},
+		{MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE, "propagation"}, {MS_MOVE, "move"}};
+
+	if (r->op == PST_FILE_MOUNT_MOVE)
+		return pst_val_str("move", 4);
+	for (size_t i = 0; i < PST_ARRAY_SIZE(ops); i++)
+		if (r->call_flags & ops[i].flags)
+			return pst_val_str(ops[i].name, strlen(ops[i].name));
+	return pst_val_str("mount", 5);
+}
+
+/* What only some have, and is no part of the table. */
+static void attributes(struct pst_val *v, const struct pst_rec_file *r, struct mode_text *mode)
+{
+	static const char *const ops[PST_FILE_OPS] = {
+		[PST_FILE_XATTR_SET] = "set", [PST_FILE_XATTR_REMOVE] = "remove"};
+
+	switch (r->h.kind) {
+	case PST_REC_FILE_CHMOD:
+		v[PST_FILE_CHMOD_F_new_mode] = octal(r->new_mode, mode);
+		break;
+	case PST_REC_FILE_CHOWN:
+		v[PST_FILE_CHOWN_F_old_uid].u = r->old_uid;
+		v[PST_FILE_CHOWN_F_old_gid].u = r->old_gid;
+		v[PST_FILE_CHOWN_F_new_uid].u = r->new_uid;
+		v[PST_FILE_CHOWN_F_new_gid].u = r->new_gid;
+		break;
+	case PST_REC_FILE_TRUNCATE:
+		v[PST_FILE_TRUNCATE_F_old_bytes].u = r->old_bytes;
+		v[PST_FILE_TRUNCATE_F_bytes].u = r->bytes;
+		break;
+	case PST_REC_FILE_XATTR:
+		v[PST_FILE_XATTR_F_bytes].u = r->bytes;
+		if (r->op < PST_FILE_OPS && ops[r->op])
+			v[PST_FILE_XATTR_F_operation] = pst_val_str(ops[r->op], strlen(ops[r->op]));
+		break;
+	case PST_REC_FILE_MOUNT:
+		v[PST_FILE_MOUNT_F_operation] = mount_operation(r);
+		v[PST_FILE_MOUNT_F_source] = part(r, PST_FILE_TO);
+		v[PST_FILE_MOUNT_F_fs_type] = part(r, PST_FILE_TO_BASE);
+		break;
+	default:
+		break;
+	}
+}
 
 int convert_file_record(const struct pst_rec_file *r, struct pst_buf *out)
 {
 	struct pst_val v[PST_SENSOR_FIELDS_MAX] = {0};
 	struct path_text text, to;
-	struct mode_text mode;
+	struct mode_text mode, new_mode;
 	bool cut = (r->h.flags & PST_FILE_TO_CUT) != 0;
 	size_t i = 0;
 
@@ -135,12 +197,14 @@ int convert_file_record(const struct pst_rec_file *r, struct pst_buf *out)
 	file_block(v + PST_FILE_UNLINK_F_error, r, &text, &mode);
 	if (forms[i].to) {
 		v[forms[i].to] = path(r, PST_FILE_TO, &to, &cut);
-		v[forms[i].cut].u = cut;
+		if (forms[i].cut)
+			v[forms[i].cut].u = cut;
 	}
 	if (forms[i].flags)
 		v[forms[i].flags].u = r->call_flags;
 	if (forms[i].rdev)
 		v[forms[i].rdev].u = r->rdev;
+	attributes(v, r, &new_mode);
 	pst_event_pack(out, forms[i].kind, r->h.ts_ns, v);
 	return 0;
 }

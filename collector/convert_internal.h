@@ -32,7 +32,7 @@ struct pst_val convert_name(const char *const *names, size_t n, uint32_t number,
 
 static inline bool convert_is_file(unsigned kind)
 {
-	return kind >= PST_REC_FILE_UNLINK && kind <= PST_REC_FILE_MKNOD;
+	return kind >= PST_REC_FILE_UNLINK && kind <= PST_REC_FILE_PIVOT_ROOT;
 }
 
 /* Is its tail as long as it says? */

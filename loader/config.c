@@ -49,6 +49,13 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("file_symlink", SENSOR_FILE_SYMLINK, "symbolic links that are made; off by default"),
 	SENSOR_FIELD("file_mkdir", SENSOR_FILE_MKDIR, "directories that are made; off by default"),
 	SENSOR_FIELD("file_mknod", SENSOR_FILE_MKNOD, "devices and FIFOs that are made"),
+	SENSOR_FIELD("file_chmod", SENSOR_FILE_CHMOD, "modes of files that are changed; off by default"),
+	SENSOR_FIELD("file_chown", SENSOR_FILE_CHOWN, "owners of files that are changed; off by default"),
+	SENSOR_FIELD("file_truncate", SENSOR_FILE_TRUNCATE, "lengths of files that are set; off by default"),
+	SENSOR_FIELD("file_xattr", SENSOR_FILE_XATTR, "extended attributes that are set or removed"),
+	SENSOR_FIELD("file_mount", SENSOR_FILE_MOUNT, "file systems that are mounted or moved"),
+	SENSOR_FIELD("file_umount", SENSOR_FILE_UMOUNT, "file systems that are unmounted"),
+	SENSOR_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT, "mount namespaces that get another root"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -88,6 +95,13 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("file_symlink", SENSOR_FILE_SYMLINK),
 	RUNG_FIELD("file_mkdir", SENSOR_FILE_MKDIR),
 	RUNG_FIELD("file_mknod", SENSOR_FILE_MKNOD),
+	RUNG_FIELD("file_chmod", SENSOR_FILE_CHMOD),
+	RUNG_FIELD("file_chown", SENSOR_FILE_CHOWN),
+	RUNG_FIELD("file_truncate", SENSOR_FILE_TRUNCATE),
+	RUNG_FIELD("file_xattr", SENSOR_FILE_XATTR),
+	RUNG_FIELD("file_mount", SENSOR_FILE_MOUNT),
+	RUNG_FIELD("file_umount", SENSOR_FILE_UMOUNT),
+	RUNG_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };
@@ -260,7 +274,8 @@ static int strs_set(struct pst_strs *strs, const char *const *from, size_t n)
 static bool is_frequent(int sensor)
 {
 	static const int frequent[] = {SENSOR_FILE_UNLINK, SENSOR_FILE_RENAME, SENSOR_FILE_LINK,
-		SENSOR_FILE_SYMLINK, SENSOR_FILE_MKDIR, SENSOR_CAPABILITY};
+		SENSOR_FILE_SYMLINK, SENSOR_FILE_MKDIR, SENSOR_FILE_CHMOD, SENSOR_FILE_CHOWN,
+		SENSOR_FILE_TRUNCATE, SENSOR_CAPABILITY};
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(frequent); i++)
 		if (frequent[i] == sensor)

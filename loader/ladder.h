@@ -13,7 +13,7 @@
 #include "loader/config.h"
 
 #define RUNGS_MAX         3
-#define RUNG_PROGRAMS_MAX 10
+#define RUNG_PROGRAMS_MAX 18
 #define RUNG_SWITCHES_MAX 4
 #define CAN_TEXT_MAX      32
 

@@ -47,6 +47,29 @@ enum sysnr_kind {
 	SYSNR_MKDIRAT,
 	SYSNR_MKNOD,
 	SYSNR_MKNODAT,
+	SYSNR_CHMOD,
+	SYSNR_FCHMOD,
+	SYSNR_FCHMODAT,
+	SYSNR_CHOWN, /* lchown too */
+	SYSNR_FCHOWN,
+	SYSNR_FCHOWNAT,
+	SYSNR_CHOWN16, /* ids of 16 bits */
+	SYSNR_FCHOWN16,
+	SYSNR_TRUNCATE,
+	SYSNR_FTRUNCATE,
+	SYSNR_TRUNCATE64, /* the length in two registers */
+	SYSNR_FTRUNCATE64,
+	SYSNR_SETXATTR, /* lsetxattr too */
+	SYSNR_FSETXATTR,
+	SYSNR_SETXATTRAT,
+	SYSNR_REMOVEXATTR,
+	SYSNR_FREMOVEXATTR,
+	SYSNR_REMOVEXATTRAT,
+	SYSNR_MOUNT,
+	SYSNR_MOVE_MOUNT,
+	SYSNR_UMOUNT,
+	SYSNR_UMOUNT1, /* without flags */
+	SYSNR_PIVOT_ROOT,
 	SYSNR_KINDS,
 	SYSNR_FILES = SYSNR_KINDS - SYSNR_FILE,
 };
@@ -69,6 +92,10 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[10] = NATIVE(SYSNR_MPROTECT) | COMPAT(SYSNR_UNLINK), /* mprotect */
 	[11] = COMPAT(SYSNR_EXECVE),
 	[14] = COMPAT(SYSNR_MKNOD),
+	[15] = COMPAT(SYSNR_CHMOD),
+	[16] = COMPAT(SYSNR_CHOWN16),
+	[21] = COMPAT(SYSNR_MOUNT),
+	[22] = COMPAT(SYSNR_UMOUNT1),
 	[23] = COMPAT(SYSNR_CRED),   /* setuid, 16 bits */
 	[26] = COMPAT(SYSNR_PTRACE), /* ptrace */
 	[38] = COMPAT(SYSNR_RENAME),
@@ -78,9 +105,12 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[43] = NATIVE(SYSNR_SOCKET), /* accept */
 	[46] = COMPAT(SYSNR_CRED),   /* setgid, 16 bits */
 	[49] = NATIVE(SYSNR_SOCKET), /* bind */
+	[52] = COMPAT(SYSNR_UMOUNT),
 	[59] = NATIVE(SYSNR_EXECVE),
 	[70] = COMPAT(SYSNR_CRED), /* setreuid, 16 bits */
 	[71] = COMPAT(SYSNR_CRED), /* setregid, 16 bits */
+	[76] = NATIVE(SYSNR_TRUNCATE),
+	[77] = NATIVE(SYSNR_FTRUNCATE),
 	[82] = NATIVE(SYSNR_RENAME),
 	[83] = NATIVE(SYSNR_MKDIR) | COMPAT(SYSNR_SYMLINK),
 	[84] = NATIVE(SYSNR_RMDIR),
@@ -88,6 +118,12 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[86] = NATIVE(SYSNR_LINK),
 	[87] = NATIVE(SYSNR_UNLINK),
 	[88] = NATIVE(SYSNR_SYMLINK),
+	[90] = NATIVE(SYSNR_CHMOD),
+	[91] = NATIVE(SYSNR_FCHMOD),
+	[92] = NATIVE(SYSNR_CHOWN) | COMPAT(SYSNR_TRUNCATE),
+	[93] = NATIVE(SYSNR_FCHOWN) | COMPAT(SYSNR_FTRUNCATE),
+	[94] = NATIVE(SYSNR_CHOWN) | COMPAT(SYSNR_FCHMOD),
+	[95] = COMPAT(SYSNR_FCHOWN16),
 	[101] = NATIVE(SYSNR_PTRACE),   /* ptrace */
 	[102] = COMPAT(SYSNR_SOCKET),   /* socketcall */
 	[105] = NATIVE(SYSNR_CRED),     /* setuid */
@@ -101,37 +137,61 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[125] = COMPAT(SYSNR_MPROTECT), /* mprotect */
 	[126] = NATIVE(SYSNR_CRED),     /* capset */
 	[133] = NATIVE(SYSNR_MKNOD),
-	[138] = COMPAT(SYSNR_CRED),   /* setfsuid, 16 bits */
-	[139] = COMPAT(SYSNR_CRED),   /* setfsgid, 16 bits */
-	[164] = COMPAT(SYSNR_CRED),   /* setresuid, 16 bits */
-	[170] = COMPAT(SYSNR_CRED),   /* setresgid, 16 bits */
-	[185] = COMPAT(SYSNR_CRED),   /* capset */
-	[192] = COMPAT(SYSNR_MMAP),   /* mmap2 */
-	[203] = COMPAT(SYSNR_CRED),   /* setreuid */
-	[204] = COMPAT(SYSNR_CRED),   /* setregid */
-	[208] = COMPAT(SYSNR_CRED),   /* setresuid */
-	[210] = COMPAT(SYSNR_CRED),   /* setresgid */
-	[213] = COMPAT(SYSNR_CRED),   /* setuid */
-	[214] = COMPAT(SYSNR_CRED),   /* setgid */
-	[215] = COMPAT(SYSNR_CRED),   /* setfsuid */
-	[216] = COMPAT(SYSNR_CRED),   /* setfsgid */
+	[138] = COMPAT(SYSNR_CRED), /* setfsuid, 16 bits */
+	[139] = COMPAT(SYSNR_CRED), /* setfsgid, 16 bits */
+	[155] = NATIVE(SYSNR_PIVOT_ROOT),
+	[164] = COMPAT(SYSNR_CRED), /* setresuid, 16 bits */
+	[165] = NATIVE(SYSNR_MOUNT),
+	[166] = NATIVE(SYSNR_UMOUNT),
+	[170] = COMPAT(SYSNR_CRED), /* setresgid, 16 bits */
+	[182] = COMPAT(SYSNR_CHOWN16),
+	[185] = COMPAT(SYSNR_CRED), /* capset */
+	[188] = NATIVE(SYSNR_SETXATTR),
+	[189] = NATIVE(SYSNR_SETXATTR),
+	[190] = NATIVE(SYSNR_FSETXATTR),
+	[192] = COMPAT(SYSNR_MMAP), /* mmap2 */
+	[193] = COMPAT(SYSNR_TRUNCATE64),
+	[194] = COMPAT(SYSNR_FTRUNCATE64),
+	[197] = NATIVE(SYSNR_REMOVEXATTR),
+	[198] = NATIVE(SYSNR_REMOVEXATTR) | COMPAT(SYSNR_CHOWN),
+	[199] = NATIVE(SYSNR_FREMOVEXATTR),
+	[203] = COMPAT(SYSNR_CRED), /* setreuid */
+	[204] = COMPAT(SYSNR_CRED), /* setregid */
+	[207] = COMPAT(SYSNR_FCHOWN),
+	[208] = COMPAT(SYSNR_CRED), /* setresuid */
+	[210] = COMPAT(SYSNR_CRED), /* setresgid */
+	[212] = COMPAT(SYSNR_CHOWN),
+	[213] = COMPAT(SYSNR_CRED), /* setuid */
+	[214] = COMPAT(SYSNR_CRED), /* setgid */
+	[215] = COMPAT(SYSNR_CRED), /* setfsuid */
+	[216] = COMPAT(SYSNR_CRED), /* setfsgid */
+	[217] = COMPAT(SYSNR_PIVOT_ROOT),
+	[226] = COMPAT(SYSNR_SETXATTR),
+	[227] = COMPAT(SYSNR_SETXATTR),
+	[228] = COMPAT(SYSNR_FSETXATTR),
+	[235] = COMPAT(SYSNR_REMOVEXATTR),
+	[236] = COMPAT(SYSNR_REMOVEXATTR),
+	[237] = COMPAT(SYSNR_FREMOVEXATTR),
 	[257] = NATIVE(SYSNR_OPENAT), /* openat */
 	[258] = NATIVE(SYSNR_MKDIRAT),
 	[259] = NATIVE(SYSNR_MKNODAT),
+	[260] = NATIVE(SYSNR_FCHOWNAT),
 	[263] = NATIVE(SYSNR_UNLINKAT),
 	[264] = NATIVE(SYSNR_RENAMEAT),
 	[265] = NATIVE(SYSNR_LINKAT),
 	[266] = NATIVE(SYSNR_SYMLINKAT),
+	[268] = NATIVE(SYSNR_FCHMODAT),
 	[272] = NATIVE(SYSNR_NS),     /* unshare */
 	[288] = NATIVE(SYSNR_SOCKET), /* accept4 */
 	[295] = COMPAT(SYSNR_OPENAT), /* openat */
 	[296] = COMPAT(SYSNR_MKDIRAT),
 	[297] = COMPAT(SYSNR_MKNODAT),
-	[298] = NATIVE(SYSNR_PERF), /* perf_event_open */
+	[298] = NATIVE(SYSNR_PERF) | COMPAT(SYSNR_FCHOWNAT), /* perf_event_open */
 	[301] = COMPAT(SYSNR_UNLINKAT),
 	[302] = COMPAT(SYSNR_RENAMEAT),
 	[303] = COMPAT(SYSNR_LINKAT),
 	[304] = COMPAT(SYSNR_SYMLINKAT),
+	[306] = COMPAT(SYSNR_FCHMODAT),
 	[308] = NATIVE(SYSNR_NS),       /* setns */
 	[310] = COMPAT(SYSNR_NS),       /* unshare */
 	[311] = NATIVE(SYSNR_VM_WRITE), /* process_vm_writev */
@@ -147,11 +207,15 @@ static const __u16 sysnr_kinds[SYSNR_MAX] = {
 	[356] = COMPAT(SYSNR_MEMFD), /* memfd_create */
 	[357] = COMPAT(SYSNR_BPF),   /* bpf */
 	[358] = COMPAT(SYSNR_EXECVEAT),
-	[359] = COMPAT(SYSNR_SOCKET),                          /* socket */
-	[361] = COMPAT(SYSNR_SOCKET),                          /* bind */
-	[364] = COMPAT(SYSNR_SOCKET),                          /* accept4 */
-	[380] = COMPAT(SYSNR_MPROTECT),                        /* pkey_mprotect */
+	[359] = COMPAT(SYSNR_SOCKET),   /* socket */
+	[361] = COMPAT(SYSNR_SOCKET),   /* bind */
+	[364] = COMPAT(SYSNR_SOCKET),   /* accept4 */
+	[380] = COMPAT(SYSNR_MPROTECT), /* pkey_mprotect */
+	[429] = NATIVE(SYSNR_MOVE_MOUNT) | COMPAT(SYSNR_MOVE_MOUNT),
 	[437] = NATIVE(SYSNR_OPENANY) | COMPAT(SYSNR_OPENANY), /* openat2 */
+	[452] = NATIVE(SYSNR_FCHMODAT) | COMPAT(SYSNR_FCHMODAT),
+	[463] = NATIVE(SYSNR_SETXATTRAT) | COMPAT(SYSNR_SETXATTRAT),
+	[466] = NATIVE(SYSNR_REMOVEXATTRAT) | COMPAT(SYSNR_REMOVEXATTRAT),
 };
 
 /* A call somebody may care for. */

@@ -72,6 +72,13 @@ enum pst_rec_kind {
 	PST_REC_FILE_SYMLINK = 38,
 	PST_REC_FILE_MKDIR = 39,
 	PST_REC_FILE_MKNOD = 40,
+	PST_REC_FILE_CHMOD = 41,
+	PST_REC_FILE_CHOWN = 42,
+	PST_REC_FILE_TRUNCATE = 43,
+	PST_REC_FILE_XATTR = 44,
+	PST_REC_FILE_MOUNT = 45,
+	PST_REC_FILE_UMOUNT = 46,
+	PST_REC_FILE_PIVOT_ROOT = 47,
 };
 
 /* Head of every record. */
@@ -323,12 +330,21 @@ enum pst_file_rec_flags {
 	PST_FILE_RESULT_OPEN = 1 << 3, /* told before it was done: `error` is not known */
 };
 
+enum pst_file_op {
+	PST_FILE_OP_NONE = 0,
+	PST_FILE_XATTR_SET = 1,
+	PST_FILE_XATTR_REMOVE = 2,
+	PST_FILE_MOUNT_OLD = 3,  /* mount(2): what it is for follows from its flags */
+	PST_FILE_MOUNT_MOVE = 4, /* move_mount(2) */
+	PST_FILE_OPS = 5
+};
+
 /* What the tail is made of, one after the other. A path as given that is not absolute begins at its base. */
 enum pst_file_part {
 	PST_FILE_BASE = 0,
 	PST_FILE_PATH = 1,
-	PST_FILE_TO_BASE = 2,
-	PST_FILE_TO = 3,
+	PST_FILE_TO_BASE = 2, /* MOUNT: type of the file system */
+	PST_FILE_TO = 3,      /* also the text of a symbolic link, an attribute's name, what is mounted */
 	PST_FILE_PARTS = 4,
 };
 
@@ -339,8 +355,14 @@ struct pst_rec_file {
 	__u64 ino;
 	__u32 dev;        /* of the file system, kernel dev_t */
 	__u32 mode;       /* st_mode: of the file, or as asked for */
+	__u64 old_bytes;  /* TRUNCATE: length before */
+	__u64 bytes;      /* TRUNCATE: length after; XATTR: of the value */
 	__u32 rdev;       /* MKNOD: kernel dev_t of the device */
-	__u32 call_flags; /* RENAME: RENAME_* */
+	__u32 call_flags; /* RENAME: RENAME_*; XATTR: XATTR_*; MOUNT: MS_*; UMOUNT: MNT_* */
+	__u32 new_mode;   /* CHMOD */
+	__u32 old_uid, old_gid;
+	__u32 new_uid, new_gid; /* CHOWN; ~0: as before */
+	__u32 op;               /* enum pst_file_op */
 	__s32 error;
 	__u16 len[PST_FILE_PARTS];
 	__u32 pad;

@@ -16,7 +16,8 @@ SECONDS = 1.5
 CONFIG = """loader:
   sensors: {process: false, exec_failed: false, cred: false, tcp: true, accept: false, udp: false, drops: false, flows: true,
             syscalls: false, module: false, bpf: false, ptrace: false, signal: false, namespace: false, memfd: false, exec_memory: false,
-            perf: false, proc_mem: false, socket: false, bind: false, file_mknod: false}
+            perf: false, proc_mem: false, capability: false, socket: false, bind: false, file_mknod: false, file_xattr: false,
+            file_mount: false, file_umount: false, file_pivot_root: false}
   interfaces: [veth-bench]
 """
 FIGURES = {

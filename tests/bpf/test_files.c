@@ -474,6 +474,384 @@ static void check_mknod(void **state)
 	assert_int_equal(said->error, 0);
 }
 
+/* ---- chmod, chown, truncate ---- */
+
+static int attr_fd; /* a child's, of "attr" */
+
+static void make_attr(void)
+{
+	unlink("attr");
+	attr_fd = open("attr", O_CREAT | O_RDWR | O_CLOEXEC, 0640);
+	if (attr_fd < 0 || write(attr_fd, "12345", 5) != 5)
+		_exit(96);
+	lstat("attr", &said->st);
+}
+
+static void do_chmod(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_chmod, "attr", 04711));
+}
+
+static void do_fchmodat(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_fchmodat, AT_FDCWD, "attr", 04711));
+}
+
+static void do_fchmod(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(fchmod(attr_fd, 04711));
+}
+
+/* By a descriptor the path is the kernel's own on both rungs. */
+static const struct pst_rec_file *only_fd(int kind, uint32_t pid)
+{
+	const struct pst_rec_file *r = reclog_want(&rung->recs, kind, pid);
+	char path[128];
+
+	assert_int_equal(reclog_count(&rung->recs, kind, pid), 1);
+	assert_int_equal(r->h.flags, 0);
+	assert_int_equal(r->error, said->error);
+	snprintf(path, sizeof(path), "%s/attr", base);
+	assert_string_equal(part(r, PST_FILE_PATH), path);
+	assert_int_equal(r->len[PST_FILE_BASE], 0);
+	assert_file(r, &said->st);
+	return r;
+}
+
+static void check_chmod(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		r = only(PST_REC_FILE_CHMOD, act(i ? do_fchmodat : do_chmod));
+		assert_int_equal(said->error, 0);
+		assert_path(r, PST_FILE_PATH, "attr", "attr");
+		assert_file(r, &said->st);
+		assert_int_equal(r->new_mode, 04711);
+	}
+	r = only_fd(PST_REC_FILE_CHMOD, act(do_fchmod));
+	assert_int_equal(said->error, 0);
+	assert_int_equal(r->new_mode, 04711);
+}
+
+static void do_chown(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_chown, "attr", 61042, 61043));
+}
+
+static void do_lchown(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_lchown, "attr", 61042, -1));
+}
+
+static void do_fchown(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(fchown(attr_fd, (uid_t)-1, 61043));
+}
+
+static void do_chown_refused(void *arg)
+{
+	(void)arg;
+	make_attr();
+	if (setresuid(61042, 61042, 61042))
+		_exit(97);
+	done(fchownat(AT_FDCWD, "attr", 61042, 61043, 0));
+}
+
+static void assert_ids(const struct pst_rec_file *r, uint32_t uid, uint32_t gid)
+{
+	assert_int_equal(r->old_uid, RESOLVED ? said->st.st_uid : UINT32_MAX);
+	assert_int_equal(r->old_gid, RESOLVED ? said->st.st_gid : UINT32_MAX);
+	assert_int_equal(r->new_uid, uid);
+	assert_int_equal(r->new_gid, gid);
+}
+
+static void check_chown(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	if (RESOLVED && !bpf_program__autoload(rung->fexit->progs.files_ask_chown))
+		skip_because("this kernel hands no structs to programs");
+	r = only(PST_REC_FILE_CHOWN, act(do_chown));
+	assert_int_equal(said->error, 0);
+	assert_path(r, PST_FILE_PATH, "attr", "attr");
+	assert_file(r, &said->st);
+	assert_ids(r, 61042, 61043);
+	assert_ids(only(PST_REC_FILE_CHOWN, act(do_lchown)), 61042, UINT32_MAX);
+	assert_int_equal(said->error, 0);
+	assert_ids(only_fd(PST_REC_FILE_CHOWN, act(do_fchown)), UINT32_MAX, 61043);
+	assert_int_equal(said->error, 0);
+	r = only(PST_REC_FILE_CHOWN, act(do_chown_refused));
+	assert_int_equal(said->error, EPERM);
+	assert_ids(r, 61042, 61043);
+}
+
+static void do_truncate(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_truncate, "attr", 5ll << 32));
+}
+
+static void do_ftruncate(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(ftruncate(attr_fd, 3));
+}
+
+static void do_open_truncate(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(open("attr", O_WRONLY | O_TRUNC | O_CLOEXEC) < 0 ? -1 : 0);
+}
+
+static void check_truncate(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	r = only(PST_REC_FILE_TRUNCATE, act(do_truncate));
+	assert_int_equal(said->error, 0);
+	assert_path(r, PST_FILE_PATH, "attr", "attr");
+	assert_file(r, &said->st);
+	assert_int_equal(r->bytes, 5ll << 32);
+	assert_int_equal(r->old_bytes, RESOLVED ? 5 : 0);
+	r = only_fd(PST_REC_FILE_TRUNCATE, act(do_ftruncate));
+	assert_int_equal(said->error, 0);
+	assert_int_equal(r->bytes, 3);
+	if (!RESOLVED) {
+		assert_none(PST_REC_FILE_TRUNCATE, act(do_open_truncate));
+		return;
+	}
+	r = only_fd(PST_REC_FILE_TRUNCATE, act(do_open_truncate));
+	assert_int_equal(r->bytes, 0);
+	assert_int_equal(r->old_bytes, 5);
+}
+
+/* ---- extended attributes: as given on both rungs ---- */
+
+static void do_setxattr(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_setxattr, "attr", "trusted.pst\ntest", "value", 5, 1));
+}
+
+static void do_fsetxattr(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_fsetxattr, attr_fd, "trusted.x", "", 0, 2));
+}
+
+static void do_removexattr(void *arg)
+{
+	(void)arg;
+	make_attr();
+	done(syscall(SYS_lremovexattr, "attr", "trusted.none"));
+}
+
+static void check_xattr(void **state)
+{
+	const struct pst_rec_file *r;
+	uint32_t pid;
+
+	(void)state;
+	pid = act(do_setxattr);
+	r = reclog_want(&rung->recs, PST_REC_FILE_XATTR, pid);
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_FILE_XATTR, pid), 1);
+	assert_int_equal(r->h.flags, PST_FILE_AS_GIVEN);
+	assert_int_equal(r->error, said->error);
+	assert_string_equal(part(r, PST_FILE_BASE), base);
+	assert_string_equal(part(r, PST_FILE_PATH), "attr");
+	assert_string_equal(part(r, PST_FILE_TO), "trusted.pst\ntest");
+	assert_int_equal(r->op, PST_FILE_XATTR_SET);
+	assert_int_equal(r->bytes, 5);
+	assert_int_equal(r->call_flags, 1);
+
+	pid = act(do_fsetxattr);
+	r = reclog_want(&rung->recs, PST_REC_FILE_XATTR, pid);
+	assert_int_equal(r->h.flags, 0);
+	assert_true(said->error > 0);
+	assert_int_equal(r->error, said->error);
+	assert_string_equal(part(r, PST_FILE_TO), "trusted.x");
+	assert_int_equal(r->call_flags, 2);
+
+	pid = act(do_removexattr);
+	r = reclog_want(&rung->recs, PST_REC_FILE_XATTR, pid);
+	assert_int_equal(r->op, PST_FILE_XATTR_REMOVE);
+	assert_true(said->error > 0);
+	assert_int_equal(r->error, said->error);
+	assert_string_equal(part(r, PST_FILE_TO), "trusted.none");
+}
+
+/* ---- mounts, in a mount namespace of the child's ---- */
+
+static char where[128];
+
+static void own_mounts(void)
+{
+	snprintf(where, sizeof(where), "%s/where", base);
+	if (unshare(CLONE_NEWNS) || (mkdir("where", 0755) && errno != EEXIST))
+		_exit(98);
+}
+
+static void do_mount(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	done(mount("what\never", "where", "tmpfs", MS_NOSUID | MS_NODEV, "size=16k"));
+}
+
+static void do_bind(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	done(mount(base, where, NULL, MS_BIND, NULL));
+}
+
+static void do_mount_bad(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	done(mount("none", "where", "no such type", 0, NULL));
+}
+
+static void check_mount(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	r = only(PST_REC_FILE_MOUNT, act(do_mount));
+	assert_int_equal(said->error, 0);
+	if (RESOLVED)
+		assert_path(r, PST_FILE_PATH, "", "where");
+	else
+		assert_string_equal(part(r, PST_FILE_PATH), "where");
+	assert_string_equal(part(r, PST_FILE_TO), "what\never");
+	assert_string_equal(part(r, PST_FILE_TO_BASE), "tmpfs");
+	assert_int_equal(r->call_flags, MS_NOSUID | MS_NODEV);
+	assert_int_equal(r->op, PST_FILE_MOUNT_OLD);
+
+	r = only(PST_REC_FILE_MOUNT, act(do_bind));
+	assert_int_equal(said->error, 0);
+	assert_string_equal(part(r, PST_FILE_TO), base);
+	assert_int_equal(r->len[PST_FILE_TO_BASE], 0);
+	assert_int_equal(r->call_flags, MS_BIND);
+
+	r = only(PST_REC_FILE_MOUNT, act(do_mount_bad));
+	assert_int_equal(said->error, ENODEV);
+}
+
+static void do_umount(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL))
+		_exit(98);
+	done(umount2(where, MNT_DETACH));
+}
+
+static void do_umount_busy(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL) || chdir(where))
+		_exit(98);
+	done(umount2(where, 0));
+}
+
+static void check_umount(void **state)
+{
+	const struct pst_rec_file *r;
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s/where", base);
+	r = only(PST_REC_FILE_UMOUNT, act(do_umount));
+	assert_int_equal(said->error, 0);
+	assert_path(r, PST_FILE_PATH, where, "where");
+	assert_int_equal(r->call_flags, MNT_DETACH);
+	r = only(PST_REC_FILE_UMOUNT, act(do_umount_busy));
+	assert_int_equal(said->error, EBUSY);
+	assert_path(r, PST_FILE_PATH, where, "where");
+	assert_int_equal(r->call_flags, 0);
+}
+
+static char old_root[160];
+
+static void do_pivot(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL) || mkdir(old_root, 0700))
+		_exit(98);
+	done(syscall(SYS_pivot_root, where, old_root));
+}
+
+/* The first rung tells it before it is done. */
+static void check_pivot(void **state)
+{
+	const struct pst_rec_file *r;
+	uint32_t pid;
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s/where", base);
+	snprintf(old_root, sizeof(old_root), "%s/old", where);
+	pid = act(do_pivot);
+	r = reclog_want(&rung->recs, PST_REC_FILE_PIVOT_ROOT, pid);
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_FILE_PIVOT_ROOT, pid), 1);
+	assert_int_equal(r->h.flags, RESOLVED ? PST_FILE_RESULT_OPEN : PST_FILE_AS_GIVEN);
+	assert_int_equal(r->error, RESOLVED ? 0 : said->error);
+	assert_string_equal(part(r, PST_FILE_PATH), where);
+	assert_string_equal(part(r, PST_FILE_TO), old_root);
+}
+
+#ifndef SYS_move_mount
+#define SYS_move_mount 429
+#endif
+
+static void do_move(void *arg)
+{
+	(void)arg;
+	own_mounts();
+	if (mount("none", where, "tmpfs", 0, NULL) || (mkdir("place", 0755) && errno != EEXIST))
+		_exit(98);
+	done(syscall(SYS_move_mount, AT_FDCWD, where, AT_FDCWD, "place", 0));
+}
+
+static void check_move(void **state)
+{
+	const struct pst_rec_file *r = NULL;
+	uint32_t pid = act(do_move);
+
+	(void)state;
+	assert_int_equal(said->error, 0);
+	snprintf(where, sizeof(where), "%s/where", base);
+	reclog_want(&rung->recs, PST_REC_FILE_MOUNT, pid);
+	assert_int_equal(reclog_count(&rung->recs, PST_REC_FILE_MOUNT, pid), 2);
+	r = reclog_nth(&rung->recs, PST_REC_FILE_MOUNT, pid, 1);
+	assert_int_equal(r->op, PST_FILE_MOUNT_MOVE);
+	assert_int_equal(r->h.flags, PST_FILE_AS_GIVEN);
+	assert_string_equal(part(r, PST_FILE_PATH), "place");
+	assert_string_equal(part(r, PST_FILE_TO), where);
+}
+
 /* ---- long, deep, and by whatever way ---- */
 
 static char long_path[PST_PATH_MAX + 1];
@@ -732,8 +1110,44 @@ static struct sysexit_bpf *sysexit_attach(void)
 	s->rodata->cfg_exec_failed = s->rodata->cfg_cred = false;
 	s->rodata->cfg_file_unlink = s->rodata->cfg_file_rename = s->rodata->cfg_file_link = true;
 	s->rodata->cfg_file_symlink = s->rodata->cfg_file_mkdir = s->rodata->cfg_file_mknod = true;
+	s->rodata->cfg_file_chmod = s->rodata->cfg_file_chown = s->rodata->cfg_file_truncate = true;
+	s->rodata->cfg_file_xattr = s->rodata->cfg_file_mount = s->rodata->cfg_file_umount = true;
+	s->rodata->cfg_file_pivot_root = true;
 	bpf_program__set_autoload(s->progs.cred_enter, false);
 	return sysexit_bpf__load(s) || sysexit_bpf__attach(s) ? NULL : s;
+}
+
+/* Structs by value are known since 6.1. */
+static bool has_structs(void)
+{
+	int major = 0, minor = 0;
+	char release[128];
+
+	slurp("/proc/sys/kernel/osrelease", release, sizeof(release));
+	sscanf(release, "%d.%d", &major, &minor);
+	return major > 6 || (major == 6 && minor >= 1);
+}
+
+/* Leaves out the functions that this kernel has not. */
+static struct files_bpf *files_load(void)
+{
+	struct files_bpf *s = files_bpf__open();
+	struct bpf_program *prog;
+
+	if (!s)
+		return NULL;
+	bpf_object__for_each_program(prog, s->obj)
+	{
+		const char *name = strchr(bpf_program__section_name(prog), '/') + 1;
+
+		bpf_program__set_autoload(prog, libbpf_find_vmlinux_btf_id(name, BPF_TRACE_FEXIT) > 0);
+	}
+	if (!has_structs())
+		bpf_program__set_autoload(s->progs.files_ask_chown, false);
+	if (!files_bpf__load(s))
+		return s;
+	files_bpf__destroy(s);
+	return NULL;
 }
 
 static int setup(void **state)
@@ -746,7 +1160,7 @@ static int setup(void **state)
 	if (!sysexit_rung.sysexit)
 		return -1;
 	reclog_open(&sysexit_rung.recs, bpf_map__fd(sysexit_rung.sysexit->maps.ring_process));
-	fexit_rung.fexit = files_bpf__open_and_load();
+	fexit_rung.fexit = files_load();
 	if (!fexit_rung.fexit || files_bpf__attach(fexit_rung.fexit)) {
 		if (getenv("PENSTOCK_VM")) /* its kernels have what the rung is made of */
 			return -1;
@@ -794,6 +1208,14 @@ ON_BOTH(link)
 ON_BOTH(symlink)
 ON_BOTH(mkdir)
 ON_BOTH(mknod)
+ON_BOTH(chmod)
+ON_BOTH(chown)
+ON_BOTH(truncate)
+ON_BOTH(xattr)
+ON_BOTH(mount)
+ON_BOTH(umount)
+ON_BOTH(pivot)
+ON_BOTH(move)
 ON_BOTH(long)
 ON_BOTH(through)
 ON_BOTH(compat)
@@ -812,6 +1234,14 @@ int main(void)
 		BOTH(symlink),
 		BOTH(mkdir),
 		BOTH(mknod),
+		BOTH(chmod),
+		BOTH(chown),
+		BOTH(truncate),
+		BOTH(xattr),
+		BOTH(mount),
+		BOTH(umount),
+		BOTH(pivot),
+		BOTH(move),
 		BOTH(long),
 		BOTH(through),
 		BOTH(compat),

@@ -25,6 +25,7 @@ import pipeline  # noqa: E402
 from pipeline import unique  # noqa: E402
 
 UDP = socket.IPPROTO_UDP
+NR_PIVOT_ROOT = 155
 IN, OUT = 1, 2
 GETPRIORITY = {"x86_64": 140, "aarch64": 141}
 SENDER = ("import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
@@ -266,13 +267,14 @@ class Rungs(pipeline.PipelineTest):
 
     # ---- files ----
 
-    def file_event(self, seen, kind, do, name, field="path"):
+    def file_event(self, seen, kind, do, name, field="path", error=0):
         """A child does it in a folder of the test; sys_exit has the path as it was given, which is whole."""
         folder = tempfile.mkdtemp(prefix="pst-rung-")
         self.addCleanup(shutil.rmtree, folder)
         path = os.path.join(os.path.realpath(folder), name)
         pid = deeds.child(lambda: do(path))
-        seen.wait(lambda: seen.select(kind, lambda e: (e.get("pid"), e.get(field), e.get("error")) == (pid, path.encode(), 0)), kind)
+        seen.wait(lambda: seen.select(kind, lambda e: (e.get("pid"), e.get(field)) == (pid, path.encode()) and error in (None, e.get("error"))),
+                  kind)
 
     def see_file_unlink(self, _p, seen, _peer):
         self.file_event(seen, "file_unlink", lambda path: (os.mkdir(path), os.rmdir(path)), "gone")
@@ -291,6 +293,39 @@ class Rungs(pipeline.PipelineTest):
 
     def see_file_mknod(self, _p, seen, _peer):
         self.file_event(seen, "file_mknod", os.mkfifo, "fifo")
+
+    def see_file_chmod(self, _p, seen, _peer):
+        self.file_event(seen, "file_chmod", lambda path: (os.mknod(path), os.chmod(path, 0o600)), "mode")
+
+    def see_file_chown(self, _p, seen, _peer):
+        self.file_event(seen, "file_chown", lambda path: (os.mknod(path), os.chown(path, lib.STRANGER, -1)), "owner")
+
+    def see_file_truncate(self, _p, seen, _peer):
+        self.file_event(seen, "file_truncate", lambda path: (os.mknod(path), os.truncate(path, 1)), "length")
+
+    def see_file_xattr(self, _p, seen, _peer):
+        self.file_event(seen, "file_xattr", lambda path: (os.mknod(path), os.setxattr(path, b"trusted.pst", b"x")), "attribute")
+
+    def mounts(self, path, umount=False, pivot=False):
+        """In a mount namespace of the child's."""
+        os.mkdir(path)
+        deeds.check(deeds.libc.unshare(0x20000), "unshare")
+        deeds.check(deeds.libc.mount(None, b"/", None, 0x4000 | 1 << 18, None), "private")
+        deeds.check(deeds.libc.mount(b"pst", path.encode(), b"tmpfs", 0, None), "mount")
+        if umount:
+            deeds.check(deeds.libc.umount2(path.encode(), 0), "umount")
+        if pivot:
+            os.mkdir(path + "/old")
+            deeds.libc.syscall(NR_PIVOT_ROOT, path.encode(), (path + "/old").encode())  # a ramfs as root refuses; it is told all the same
+
+    def see_file_mount(self, _p, seen, _peer):
+        self.file_event(seen, "file_mount", self.mounts, "at")
+
+    def see_file_umount(self, _p, seen, _peer):
+        self.file_event(seen, "file_umount", lambda path: self.mounts(path, umount=True), "at")
+
+    def see_file_pivot_root(self, _p, seen, _peer):
+        self.file_event(seen, "file_pivot_root", lambda path: self.mounts(path, pivot=True), "at", error=None)
 
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""

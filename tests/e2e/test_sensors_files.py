@@ -19,6 +19,7 @@ import sensors  # noqa: E402
 
 HOSTILE = b"\n\x01\xff \"'$(x)"
 RENAME_EXCHANGE, AT_FDCWD, NR_RENAMEAT2 = 2, -100, 316
+CLONE_NEWNS, MS_NODEV, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 4, 0x4000, 1 << 18, 2
 MANY = 40
 
 
@@ -144,6 +145,64 @@ class Files(sensors.SensorTest):
         for e, name in zip(found, ("folder", "device", "fifo")):
             self.assert_file(e, os.lstat(self.path(name)), rung)
         self.assertEqual(found[1]["rdev"], "250:70000")
+
+    def test_attributes(self):
+        rung = self.needs("file_chmod")
+        self.needs("file_chown")
+        self.needs("file_truncate")
+        self.needs("file_xattr")
+        with open(self.path("file"), "w") as f:
+            f.write("12345")
+        os.chmod(self.path("file"), 0o640)
+        before = os.lstat(self.path("file"))
+
+        def deed():
+            os.chmod("file", 0o4755)
+            os.truncate("file", 3)
+            os.chown("file", sensors.USER, -1)
+            try:
+                os.setxattr("file", b"trusted.pst-test", b"four")
+            except OSError:
+                pass
+        mode, length, owner, attribute = self.did(deed)
+        self.assertEqual((mode["kind"], mode["path"], mode["new_mode"]), ("file_chmod", self.path("file"), "4755"))
+        self.assert_file(mode, before, rung)
+        self.assertEqual((length["kind"], length["path"], length["bytes"]), ("file_truncate", self.path("file"), 3))
+        self.assertEqual(length.get("old_bytes", 0), 0 if rung == "sys_exit" else 5)
+        self.assertEqual((owner["kind"], owner["path"], owner["new_uid"]), ("file_chown", self.path("file"), sensors.USER))
+        self.assertEqual(os.lstat(self.path("file")).st_uid, sensors.USER)
+        if not owner.get("as_given"):
+            self.assertEqual((owner["old_uid"], owner["old_gid"]), (before.st_uid, before.st_gid))
+        self.assertEqual((attribute["kind"], attribute["path"], attribute["operation"], attribute["attribute"], attribute["bytes"]),
+                         ("file_xattr", self.path("file"), "set", "trusted.pst-test", 4))
+        self.assertIn(f"set trusted.pst-test {self.path('file')}", self.lines(self.pid))
+        self.assertRegex(self.lines(self.pid), r"/file (0640→)?4755\n")
+
+    def test_mounts(self):
+        """In a mount namespace of the child's, whose own table says what is where."""
+        rung = self.needs("file_mount")
+        self.needs("file_umount")
+        os.mkdir(self.path("at"))
+        seen = self.path("table")
+
+        def deed():
+            deeds.check(deeds.libc.unshare(CLONE_NEWNS), "unshare")
+            deeds.check(deeds.libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private")
+            deeds.check(deeds.libc.mount(b"pst-test", b"at", b"tmpfs", MS_NODEV, b"size=16k"), "mount")
+            with open("/proc/self/mountinfo") as f, open(seen, "w") as out:
+                out.write(f.read())
+            deeds.check(deeds.libc.umount2(self.path("at").encode(), MNT_DETACH), "umount")
+        private, mounted, gone = self.did(deed)
+        with open(seen) as f:
+            row = next(line.split() for line in f if line.split()[4] == self.path("at"))
+        self.assertEqual((private["kind"], private["operation"], private["path"]), ("file_mount", "propagation", "/"))
+        self.assertEqual((mounted["kind"], mounted["operation"], mounted["fs_type"], mounted["source"], int(mounted["mount_flags"], 16)),
+                         ("file_mount", "mount", row[row.index("-") + 1], row[row.index("-") + 2], MS_NODEV))
+        self.assertEqual((gone["kind"], gone["path"], int(gone["umount_flags"], 16)), ("file_umount", row[4], MNT_DETACH))
+        self.assertNotIn("error", gone)
+        self.assertEqual(os.path.basename(mounted["path"]), "at")
+        if rung == "fexit":
+            self.assertEqual(mounted["path"], row[4])
 
     def lines(self, pid):
         """What `penstock observe` prints of a process."""

@@ -97,9 +97,9 @@ def records():
     yield record(27, task + struct.pack("=iIIIII", 1, 17, 3, 0x300, 7, 0))
     yield record(15, task + struct.pack("=QIIII", 3, 21, 3, 0xeffffffd, 0))
     yield record(26, task + struct.pack("=16sIiIIHHHH128s", b"\x20\x01", 80, 98, 7, 0, 10, 1, 6, 5, b"\0name"))
-    for kind in range(35, 41):
+    for kind in range(35, 48):
         parts = (b"/srv", b"a/b", b"/", b"../c")
-        yield record(kind, task + struct.pack("=QIIIIi4HI", 77, 0x800001, 0o100644, 0x100003, 2, 13, *map(len, parts), 0), b"".join(parts), flags=15)
+        yield record(kind, task + struct.pack("=QIIQQIIIIIIIIi4HI", 77, 0x800001, 0o100644, 5, 4096, 0x100003, 2, 0o600, 1, 2, 3, 4, 1, 13, *map(len, parts), 0), b"".join(parts), flags=15)
     for kind in range(16, 22):
         yield record(kind, task + ends + struct.pack("=QQQQIIiIIHBBII", 1, 2, 3, 4, 5, 6, 0, 8, 9, 1, 1, 0, 3, 0))
     yield record(22, ends + struct.pack("=QIIIIB7x", 1, 2, 3, 4, 5, 6))

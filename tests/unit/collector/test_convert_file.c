@@ -144,11 +144,83 @@ static void what_it_is(void **state)
 	assert_text(e, PST_FILE_SYMLINK_F_mode, "7777");
 }
 
+static void attributes(void **state)
+{
+	const struct pst_event *e;
+
+	(void)state;
+	make(PST_REC_FILE_CHMOD, "", "/x", "", "");
+	rec.r.new_mode = 04711;
+	e = event();
+	assert_text(e, PST_FILE_CHMOD_F_mode, "");
+	assert_text(e, PST_FILE_CHMOD_F_new_mode, "4711");
+	rec.r.ino = 1;
+	rec.r.mode = 0100600;
+	assert_text(event(), PST_FILE_CHMOD_F_mode, "0600");
+	make(PST_REC_FILE_CHOWN, "", "/x", "", "");
+	rec.r.old_uid = 1;
+	rec.r.old_gid = 2;
+	rec.r.new_uid = UINT32_MAX;
+	rec.r.new_gid = 4;
+	e = event();
+	assert_int_equal(e->sensor[PST_FILE_CHOWN_F_old_uid].u, 1);
+	assert_int_equal(e->sensor[PST_FILE_CHOWN_F_old_gid].u, 2);
+	assert_int_equal(e->sensor[PST_FILE_CHOWN_F_new_uid].u, UINT32_MAX);
+	assert_int_equal(e->sensor[PST_FILE_CHOWN_F_new_gid].u, 4);
+	make(PST_REC_FILE_TRUNCATE, "", "/x", "", "");
+	rec.r.old_bytes = 1ull << 40;
+	rec.r.bytes = 7;
+	e = event();
+	assert_int_equal(e->sensor[PST_FILE_TRUNCATE_F_old_bytes].u, 1ull << 40);
+	assert_int_equal(e->sensor[PST_FILE_TRUNCATE_F_bytes].u, 7);
+	make(PST_REC_FILE_XATTR, "/", "x", "", "user.\xff");
+	rec.r.op = PST_FILE_XATTR_REMOVE;
+	rec.r.call_flags = 2;
+	e = event();
+	assert_text(e, PST_FILE_XATTR_F_operation, "remove");
+	assert_text(e, PST_FILE_XATTR_F_attribute, "user.\xff");
+	assert_int_equal(e->sensor[PST_FILE_XATTR_F_xattr_flags].u, 2);
+	rec.r.op = PST_FILE_OPS;
+	assert_text(event(), PST_FILE_XATTR_F_operation, "");
+}
+
+static void mounts(void **state)
+{
+	static const struct {
+		uint32_t op, flags;
+		const char *want;
+	} cases[] = {{PST_FILE_MOUNT_OLD, 1, "mount"}, {PST_FILE_MOUNT_OLD, 4096 | 32, "remount"},
+		{PST_FILE_MOUNT_OLD, 4096 | 16384, "bind"},
+		{PST_FILE_MOUNT_OLD, 1 << 18 | 16384, "propagation"}, {PST_FILE_MOUNT_OLD, 8192, "move"},
+		{PST_FILE_MOUNT_MOVE, 4, "move"}, {UINT32_MAX, 0, "mount"}};
+	const struct pst_event *e;
+
+	(void)state;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(cases); i++) {
+		make(PST_REC_FILE_MOUNT, "", "/mnt", "ext4", "/dev/x");
+		rec.r.op = cases[i].op;
+		rec.r.call_flags = cases[i].flags;
+		e = event();
+		assert_text(e, PST_FILE_MOUNT_F_operation, cases[i].want);
+		assert_int_equal(e->sensor[PST_FILE_MOUNT_F_mount_flags].u, cases[i].flags);
+		assert_text(e, PST_FILE_MOUNT_F_path, "/mnt");
+		assert_text(e, PST_FILE_MOUNT_F_source, "/dev/x");
+		assert_text(e, PST_FILE_MOUNT_F_fs_type, "ext4");
+	}
+	make(PST_REC_FILE_UMOUNT, "/", "mnt", "", "");
+	rec.r.call_flags = 2;
+	e = event();
+	assert_text(e, PST_FILE_UMOUNT_F_path, "/mnt");
+	assert_int_equal(e->sensor[PST_FILE_UMOUNT_F_umount_flags].u, 2);
+	make(PST_REC_FILE_PIVOT_ROOT, "", "/new", "", "/new/old");
+	assert_text(event(), PST_FILE_PIVOT_ROOT_F_old_root, "/new/old");
+}
+
 /* Lengths that go beyond the record, or beyond what a path can be. */
 static void lies(void **state)
 {
 	(void)state;
-	for (uint16_t kind = PST_REC_FILE_UNLINK; kind <= PST_REC_FILE_MKNOD; kind++) {
+	for (uint16_t kind = PST_REC_FILE_UNLINK; kind <= PST_REC_FILE_PIVOT_ROOT; kind++) {
 		make(kind, "", "/x", "", "");
 		(void)event();
 		assert_int_equal(convert_topic(kind), PST_TOPIC_PROC);
@@ -181,6 +253,8 @@ int main(void)
 		cmocka_unit_test(paths),
 		cmocka_unit_test(longest),
 		cmocka_unit_test(what_it_is),
+		cmocka_unit_test(attributes),
+		cmocka_unit_test(mounts),
 		cmocka_unit_test(lies),
 	};
 
