@@ -9,7 +9,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
-#define ROUNDS_MAX 64 /* every round takes away a rung or a program */
+#define ROUNDS_MAX 128 /* every round takes away a rung or a program */
 
 /* ---- attaching ---- */
 

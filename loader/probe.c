@@ -13,7 +13,7 @@
 
 #define GENERATION_NEVER                                                                                     \
 	0xffffffffu /* the gate of a fresh map says 0, so what is attached for a moment does nothing */
-#define TRIALS_MAX 64
+#define TRIALS_MAX 128
 
 /* Tried already: two rungs may differ only in how they attach. */
 struct trial {
