@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/abi/lookup/pathhash.h"
 #include "proto/abi/lookup/policy.h"
 #include "policyd/policy/compile.h"
 #include "proto/base/cleanup.h"
@@ -187,16 +188,9 @@ static void names_done(struct names *names)
 
 uint64_t policy_name_key(const struct pst_pol_head *head, const char *name)
 {
-	size_t len = strlen(name);
-	uint64_t hash = pst_pol_hash_begin(head);
+	const struct pst_path_key key = {{head->seed[0], head->seed[1]}};
 
-	for (size_t at = 0; at < len; at += sizeof(uint64_t)) {
-		uint64_t word = 0;
-
-		memcpy(&word, name + at, PST_MIN(len - at, sizeof(word)));
-		hash = pst_pol_hash_word(head, hash, word);
-	}
-	return pst_pol_hash_end(head, hash, (uint32_t)len);
+	return pst_pathhash(&key, name, (uint32_t)strlen(name));
 }
 
 static int read_names(struct names *names, unsigned as)

@@ -209,7 +209,8 @@ struct pst_pol_rule {
 };
 static_assert(sizeof(struct pst_pol_rule) == 64, "abi");
 
-/* Names: exact paths and kernel modules, by pst_pol_hash(). Key 0: nothing is there. */
+/* Names: exact paths and kernel modules, by pst_pathhash() of proto/abi/lookup/pathhash.h, whose key is the
+ * seed. Key 0: nothing is there. */
 struct pst_pol_name {
 	__u64 key;
 	__u32 parent, module;           /* classes */

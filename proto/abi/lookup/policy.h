@@ -41,26 +41,6 @@ struct pst_pol_search {
 
 /* ---- names ---- */
 
-/* A name's hash: pst_pol_hash_begin(), its bytes by words of 8 (the last one filled with zeros), its length.
- */
-PST_STRIDE_FN __u64 pst_pol_hash_begin(const struct pst_pol_head *head)
-{
-	return head->seed[0];
-}
-
-PST_STRIDE_FN __u64 pst_pol_hash_word(const struct pst_pol_head *head, __u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * (head->seed[1] | 1);
-	return hash ^ hash >> 32;
-}
-
-/* Not 0. */
-PST_STRIDE_FN __u64 pst_pol_hash_end(const struct pst_pol_head *head, __u64 hash, __u32 len)
-{
-	hash = pst_pol_hash_word(head, pst_pol_hash_word(head, hash, len), head->seed[0]);
-	return hash ? hash : 1;
-}
-
 /* NULL: no rule has it. */
 PST_STRIDE_FN const struct pst_pol_name *pst_pol_name_at(
 	const struct pst_half *t, const struct pst_pol_head *head, __u64 key)
