@@ -16,10 +16,12 @@
 enum value {
 	TEXT,  /* const char * */
 	TEXTS, /* a list of them */
-	ID,    /* uint32_t */
-	WORD,  /* int: one of the words of a condition */
-	PORT,  /* int */
-	BITS,  /* uint64_t of such */
+	PATH,  /* TEXT that a kernel would come to */
+	PATHS,
+	ID,   /* uint32_t */
+	WORD, /* int: one of the words of a condition */
+	PORT, /* int */
+	BITS, /* uint64_t of such */
 	BITS32,
 	BOOL,
 	ADDRESS,
@@ -36,18 +38,18 @@ static const struct row {
 } rows[] = {
 #define AT(member) offsetof(struct policy_act, member)
 	{"operation", OPERATION, AT(op), 0, "must be there"},
-	{"executable", TEXT, AT(executable), 0, "of the process"},
-	{"parent", TEXT, AT(parent), 0, "its executable; it is also an ancestor"},
-	{"ancestors", TEXTS, AT(ancestors), 0, "their executables"},
-	{"cgroup", TEXT, AT(cgroup), 0, "path from the root of the hierarchy"},
+	{"executable", PATH, AT(executable), 0, "of the process"},
+	{"parent", PATH, AT(parent), 0, "its executable; it is also an ancestor"},
+	{"ancestors", PATHS, AT(ancestors), 0, "their executables"},
+	{"cgroup", PATH, AT(cgroup), 0, "path from the root of the hierarchy"},
 	{"container", BOOL, AT(container), 0, "`true`: it is in one"},
 	{"uid", ID, AT(uid), 0, "effective; default 0"},
 	{"gid", ID, AT(gid), 0, "likewise"},
 	{"holds", BITS, AT(holds), POLICY_HOLDS, "effective capabilities"},
 	{"gained", BITS, AT(gained), POLICY_GAINED, "of which it did not have when its program began"},
 	{"namespaces", NAMESPACES, AT(ns_host), 0, "by kind, `host` (default) or `other`"},
-	{"path", TEXT, AT(path), 0, "of the file"},
-	{"to", TEXT, AT(path_to), 0, "second path of `file.rename` and `file.link`"},
+	{"path", PATH, AT(path), 0, "of the file"},
+	{"to", PATH, AT(path_to), 0, "second path of `file.rename` and `file.link`"},
 	{"flags", BITS32, AT(flags), POLICY_FLAGS, "of the file"},
 	{"access", BITS32, AT(access), POLICY_ACCESS, "that is asked for"},
 	{"address", ADDRESS, AT(address), 0, ""},
@@ -55,7 +57,7 @@ static const struct row {
 	{"protocol", WORD, AT(protocol), POLICY_PROTOCOLS, ""},
 	{"family", WORD, AT(family), POLICY_FAMILIES, "default: that of the address"},
 	{"signal", WORD, AT(signal), POLICY_SIGNALS, ""},
-	{"target", TEXT, AT(target), 0, "executable of the other process"},
+	{"target", PATH, AT(target), 0, "executable of the other process"},
 	{"module", TEXT, AT(module), 0, "name of the kernel module"},
 	{"capabilities", BITS, AT(capabilities), POLICY_CAPABILITIES, "that are used or set"},
 	{"arguments", TEXTS, AT(arguments), 0, "of the program"},
@@ -90,7 +92,21 @@ static int read_text(struct policy_reader *r, const struct pst_node *node, const
 	return 0;
 }
 
-static int read_texts(struct policy_reader *r, const struct pst_node *node, const char ***ret, size_t *ret_n)
+/* Of what no path can be no rule says anything: "allowed" would be misleading. */
+static int read_path(struct policy_reader *r, const struct pst_node *node, const char **ret)
+{
+	const char *fault;
+	int e = read_text(r, node, ret);
+
+	if (e)
+		return e;
+	fault = policy_pattern_fault(POLICY_EXACT, *ret);
+	return fault ? POLICY_REJECT(r, node, "%s: \"%s\": %s", r->what, *ret, fault) : 0;
+}
+
+static int read_list(struct policy_reader *r, const struct pst_node *node,
+	int (*read)(struct policy_reader *, const struct pst_node *, const char **), const char ***ret,
+	size_t *ret_n)
 {
 	int e = 0;
 
@@ -100,7 +116,7 @@ static int read_texts(struct policy_reader *r, const struct pst_node *node, cons
 	if (!*ret)
 		return -ENOMEM;
 	for (const struct pst_node *n = node->child; n && !e; n = n->next)
-		e = read_text(r, n, &(*ret)[(*ret_n)++]);
+		e = read(r, n, &(*ret)[(*ret_n)++]);
 	return e;
 }
 
@@ -182,8 +198,11 @@ static int read_value(struct policy_reader *r, const struct pst_node *node, cons
 	case TEXT:
 		return read_text(r, node, at);
 	case TEXTS:
-		return row->offset == AT(ancestors) ? read_texts(r, node, &a->ancestors, &a->act.n_ancestors)
-						    : read_texts(r, node, &a->arguments, &a->act.n_arguments);
+		return read_list(r, node, read_text, &a->arguments, &a->act.n_arguments);
+	case PATH:
+		return read_path(r, node, at);
+	case PATHS:
+		return read_list(r, node, read_path, &a->ancestors, &a->act.n_ancestors);
 	case ID:
 		return read_number(r, node, UINT32_MAX, at);
 	case PORT:

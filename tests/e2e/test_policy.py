@@ -286,6 +286,9 @@ class Test(Files):
         p = policy("test", "--act", "{operation: file.opne}", self.path)
         self.assertEqual((p.returncode, p.stdout), (lib.EXIT_USAGE, ""))
         self.assertIn('act:1:13: operation: "file.opne" is no operation', p.stderr)
+        p = policy("test", "--act", "{operation: file.open, path: etc/shadow}", self.path)
+        self.assertEqual((p.returncode, p.stdout), (lib.EXIT_USAGE, ""), "no path is so, and would be allowed")
+        self.assertIn('path: "etc/shadow": expected an absolute path', p.stderr)
         p = policy("test", "--act", "{operation: file.open}", self.write("bad.yaml", "x"))
         self.assertEqual((p.returncode, p.stdout), (lib.EXIT_USAGE, ""))
 
