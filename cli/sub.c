@@ -59,7 +59,8 @@ int cli_sub_main(const char *program, const char *summary, const char *examples,
 	for (const struct command *c = subs; c->name && argc > 1; c++)
 		if (!strcmp(c->name, argv[1]))
 			return c->run(argc - 1, argv + 1);
-	n = pst_args_parse(&args, argc, argv);
+	/* before the options behind it, of which nothing is known */
+	n = argc > 1 && *argv[1] != '-' ? 1 : pst_args_parse(&args, argc, argv);
 	if (n > 0)
 		return unknown(program, subs, argv[1]);
 	if (n == -ECANCELED)

@@ -80,7 +80,7 @@ static int ask(const char *path, uint32_t which, struct restore_reply *ret_reply
 	int r;
 
 	if (sock < 0)
-		return sock;
+		return sock == -ENOENT || sock == -ECONNREFUSED ? -ENOTCONN : sock;
 	if (send(sock, &request, sizeof(request), MSG_NOSIGNAL) < 0)
 		return -errno;
 	r = poll(&p, 1, TIMEOUT_MS);
@@ -99,11 +99,10 @@ static int ask(const char *path, uint32_t which, struct restore_reply *ret_reply
 static const char *why(int r)
 {
 	switch (-r) {
+	case ENOTCONN:
+		return "no loader serves here: the copies are kept by penstock-loader serve";
 	case ENOENT:
-	case ECONNREFUSED:
-		return "no loader serves (penstock-loader serve), or it has no such copy: one is kept of "
-		       "what is in "
-		       "force for two seconds";
+		return "no such copy is kept: one is taken of what has been in force for two seconds";
 	case EPERM:
 	case EACCES:
 		return "only root may";
@@ -146,7 +145,7 @@ int restore_main(const struct loader *l, bool list, bool previous)
 	int r = path ? ask(path, list ? RESTORE_LIST : previous, &reply) : -ENOMEM;
 
 	if (r) {
-		fprintf(stderr, "penstock-loader: nothing is restored: %s\n", why(r));
+		fprintf(stderr, "penstock-loader restore: %s\n", why(r));
 		return r == -EPERM || r == -EACCES ? PST_EXIT_USAGE : PST_EXIT_SYSTEM;
 	}
 	print(&reply);

@@ -112,9 +112,10 @@ static int print(const struct foreign *f)
 	return odd ? EXIT_LEFT_OUT : PST_EXIT_OK;
 }
 
-static int usage(const struct pst_args *args, const char *what)
+/* Most come by `penstock policy import`, which passes these on as they are. */
+static int usage(const char *what)
 {
-	fprintf(stderr, "%s: %s\nTry '%s --help'.\n", args->program, what, args->program);
+	fprintf(stderr, "penstock policy import: %s\nTry 'penstock policy import --help'.\n", what);
 	return PST_EXIT_USAGE;
 }
 
@@ -132,12 +133,11 @@ int foreign_main(int argc, char **argv)
 	if (n < 0)
 		return n == -ECANCELED ? PST_EXIT_OK : PST_EXIT_USAGE;
 	if (!n)
-		return usage(&args, "expected files or folders of policies, or - for standard input");
+		return usage("expected files or folders of policies, or - for standard input");
 	if (opt.posture && strcmp(opt.posture, "audit") != 0 && strcmp(opt.posture, "block") != 0)
-		return usage(&args, "--posture: expected audit or block");
+		return usage("--posture: expected audit or block");
 	if (opt.cgroup && policy_pattern_fault(POLICY_CGROUP, opt.cgroup))
-		return usage(
-			&args, "--cgroup: expected a path or a glob of paths, such as '/kubepods.slice/**'");
+		return usage("--cgroup: expected a path or a glob of paths, such as '/kubepods.slice/**'");
 	f.options = (struct foreign_options){opt.cgroup, opt.posture && !strcmp(opt.posture, "block")};
 	e = read_all(&f, argv + 1, n);
 	if (e)

@@ -109,7 +109,7 @@ class Documented(unittest.TestCase):
                     for option in re.findall(r"(?<= --)[a-z-]+", line):
                         self.assertIn(option, known, line)
                 for words, want in (([], "expected a subcommand"), ([subs[0][:-1] + "x"], f'did you mean "{subs[0]}"'),
-                                    (["--bad"], "unknown option")):
+                                    ([subs[0][:-1] + "x", "--json"], f'did you mean "{subs[0]}"'), (["--bad"], "unknown option")):
                     p = penstock(group, *words)
                     self.assertEqual((p.returncode, p.stdout), (lib.EXIT_USAGE, ""))
                     self.assertIn(want, p.stderr)

@@ -188,7 +188,8 @@ class Load(LoaderTest):
     def test_usage(self):
         for args, code, says in ((["lod"], lib.EXIT_USAGE, 'did you mean "load"'), ([], lib.EXIT_USAGE, "expected one of"),
                                  (["load", "serve"], lib.EXIT_USAGE, "expected one of"),
-                                 (["--frce", "load"], lib.EXIT_USAGE, "force")):
+                                 (["--frce", "load"], lib.EXIT_USAGE, "force"),
+                                 (["restore"], lib.EXIT_SYSTEM, "restore: no loader serves here")):
             with self.subTest(args=args):
                 got, log = self.i.loader(*args)
                 self.assertEqual(got, code)
