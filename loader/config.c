@@ -217,7 +217,7 @@ const struct pst_conf_field loader_fields[] = {
 		.type = PST_CONF_U64,
 		.offset = offsetof(struct loader_config, cgroup_rate),
 		.help = "most records a second of one cgroup, each of signals, tracing, namespaces, memory, "
-			"sockets and the like; the rest is counted",
+			"sockets, files and the like; the rest is counted",
 		.min = 1,
 		.max = 10000000},
 	{.key = "capability_interval",

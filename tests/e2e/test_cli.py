@@ -120,6 +120,21 @@ class Documented(unittest.TestCase):
                 self.assertEqual(self.man_options(self.man(f"penstock-{stage}.8")),
                                  options_of(self.help_of(os.path.join(lib.BINDIR, "penstock-" + stage), "--help")))
 
+    def test_sensors_are_in_the_man_page_and_in_the_table_of_kernels(self):
+        """The page says which are off by default, too."""
+        text = self.help_of(os.path.join(lib.BINDIR, "penstock-loader"), "--print-config")
+        text = text.split("\n  sensors:\n")[1].split("\n  rungs:\n")[0] + "\n"
+        sensors = dict(re.findall(r"^    (\w+): (true|false)$", text, re.M))
+        self.assertGreater(len(sensors), 30)
+        man = self.man("penstock-loader.8").split(".Sh SENSORS\n")[1].split("\n.Sh ")[0]
+        named = re.findall(r"\w+", " ".join(re.findall(r"^\.It Cm (.*)$", man, re.M)))
+        self.assertEqual(sorted(named), sorted(sensors))
+        off = man.split(".Pp\nOff unless")[1]
+        self.assertEqual(set(re.findall(r"\w+", " ".join(re.findall(r"^\.It Cm (.*)$", off, re.M)))), {s for s in sensors if sensors[s] == "false"})
+        with open(os.path.join(lib.ROOT, "docs", "kernels.md"), encoding="utf-8") as f:
+            rows = " ".join(re.findall(r"^\| ([^|]*) \|", f.read().split("## What else")[0], re.M))
+        self.assertEqual({s for s in sensors if not re.search(rf"\b{s}\b", rows)}, set())
+
     def test_keys_of_the_exporter_are_in_its_man_page(self):
         """Names of the configuration; the other stages print theirs with explanations."""
         man = self.man("penstock-exporter.8")
