@@ -294,10 +294,13 @@ class Test(Files):
 
     def test_the_page_shows_what_is_printed(self):
         with open(os.path.join(lib.ROOT, "docs", "policies.md"), encoding="utf-8") as f:
-            shown = re.search(r"^\$ penstock policy test --act '(.*?)' policies/\n(.*?)^```", f.read(), re.M | re.S)
+            page = f.read()
+        checked = re.search(r"^\$ penstock policy check policies/\n(.*\n)", page, re.M).group(1)
+        shown = re.search(r"^\$ penstock policy test --act '(.*?)' policies/\n(.*?)^```", page, re.M | re.S)
         for i, (_, text) in enumerate(e for e in examples() if e[0] == "policies.md"):
             self.write(f"{i}.yaml", text)
         os.unlink(self.path)
+        self.assertEqual(policy("check", self.dir.name).stdout, checked)
         p = policy("test", "--act", shown.group(1), self.dir.name)
         self.assertEqual((p.returncode, p.stdout), (0, shown.group(2)), p.stderr)
 
