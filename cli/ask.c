@@ -102,7 +102,8 @@ static json_t *checked(const char *program, json_t *reply, int e, const char *ha
 	if (!reply)
 		fprintf(stderr, "%s: policyd: %s\n", program, ask_error(e));
 	else
-		fprintf(stderr, "%s: %s\n", program, cli_safe(error ? error : "policyd's answer is strange"));
+		fprintf(stderr, "%s: %s\n", program,
+			cli_message(error ? error : "policyd's answer is strange"));
 	json_decref(reply);
 	return NULL;
 }
@@ -150,7 +151,7 @@ int ask_change(const char *program, const char *run_dir, const struct pst_buf *r
 	not_kept = warning && *warning;
 	ask_say_idle(stderr, reply);
 	if (not_kept)
-		fprintf(stderr, "%s: warning: %s\n", program, cli_safe(warning));
+		fprintf(stderr, "%s: warning: %s\n", program, cli_message(warning));
 	json_decref(reply);
 	return not_kept ? EXIT_NOT_KEPT : PST_EXIT_OK;
 }

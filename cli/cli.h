@@ -34,5 +34,7 @@ int cli_stdout_open(void);
 /* What others wrote, for a terminal: control characters and the like escaped. Good until the eighth call
  * after. */
 const char *cli_safe(const char *text);
+/* Likewise of a whole message: quotes stay as they are. */
+const char *cli_message(const char *text);
 
 #endif

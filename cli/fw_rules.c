@@ -87,7 +87,7 @@ static void print_state(const json_t *reply, bool colour)
 	putchar('\n');
 	ask_say_idle(stdout, reply);
 	if (error && *error)
-		printf("%snot in force: %s%s\n", colour ? RED : "", cli_safe(error), colour ? PLAIN : "");
+		printf("%snot in force: %s%s\n", colour ? RED : "", cli_message(error), colour ? PLAIN : "");
 	if (*text_of(reply, "idle"))
 		printf("%snot done: %s%s\n", colour ? RED : "", text_of(reply, "idle"), colour ? PLAIN : "");
 	if (*text_of(reply, "warning"))

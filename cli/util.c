@@ -71,3 +71,10 @@ const char *cli_safe(const char *text)
 	return pst_log_escape(
 		buffers[next++ % PST_ARRAY_SIZE(buffers)], sizeof(buffers[0]), text, (unsigned)strlen(text));
 }
+
+const char *cli_message(const char *text)
+{
+	static char buffer[1024];
+
+	return pst_log_plain(buffer, sizeof(buffer), text, (unsigned)strlen(text));
+}

@@ -105,7 +105,7 @@ static int ask_words(char **words)
 	opt.words.src = words[1];
 	opt.words.dst = words[2];
 	if (why_frame(&opt.words, &frame, error)) {
-		fprintf(stderr, "penstock why: %s\n", cli_safe(error));
+		fprintf(stderr, "penstock why: %s\n", cli_message(error));
 		return PST_EXIT_USAGE;
 	}
 	return ask(&frame, 0) ? PST_EXIT_SYSTEM : PST_EXIT_OK;

@@ -97,7 +97,7 @@ static int read_alone(const char *file, const char *element, enum fw_holds holds
 int fw_element_text(const char *element, struct pst_conf_errors *errors, char ret_text[FW_ELEMENT_MAX])
 {
 	PST_CLEANUP(fw_set_done) struct fw_set set = {0};
-	int e = read_alone("element", element, fw_element_holds(element), "element", NULL, errors, &set);
+	int e = read_alone("firewall", element, fw_element_holds(element), "element", NULL, errors, &set);
 
 	if (!e)
 		set_text(&set, ret_text);

@@ -2,6 +2,7 @@
 /* The file's rules and those by command, as one rule set. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policyd/fw/names.h"
@@ -132,6 +133,22 @@ static bool has_set(const struct fw_ruleset *set, const char *name)
 	return false;
 }
 
+/* @set: NULL without a file */
+static void no_such_set(const struct firewall *fw, const struct fw_ruleset *set, const char *name,
+	struct pst_conf_errors *errors)
+{
+	size_t n = set ? set->n_sets : 0;
+	PST_FREE const char **names = calloc(n + 1, sizeof(*names));
+	const char *near;
+
+	for (size_t i = 0; names && i < n; i++)
+		names[i] = set->sets[i].name;
+	near = names ? pst_conf_did_you_mean(name, names, n) : NULL;
+	pst_conf_error(errors, firewall_name(fw), 0, 0, "there is no set \"%s\"%s%s%s", name,
+		near ? ", did you mean \"" : ", expected one of the file", near ? near : "",
+		near ? "\"?" : "");
+}
+
 /* What somebody just asked for and that came to nothing; that it is there already is no error. What was asked
  * for earlier, of a file that is another by now, is kept: the next file may be as it was. */
 static int check_changes(
@@ -151,7 +168,7 @@ static int check_changes(
 		if (!c->errors || c->done || (c->add && has_set(set, c->set)))
 			continue;
 		if (!has_set(set, c->set))
-			pst_conf_error(errors, firewall_name(fw), 0, 0, "there is no set \"%s\"", c->set);
+			no_such_set(fw, set, c->set, errors);
 		else
 			pst_conf_error(errors, firewall_name(fw), 0, 0, "%s is not in the set \"%s\"",
 				c->element, c->set);

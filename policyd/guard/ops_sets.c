@@ -13,7 +13,7 @@ static const char *const holds_names[] = {
 	[FW_HOLDS_UNKNOWN] = "",
 	[FW_HOLDS_ADDRESSES] = "addresses",
 	[FW_HOLDS_PORTS] = "ports",
-	[FW_HOLDS_ENDPOINTS] = "endpoints",
+	[FW_HOLDS_ENDPOINTS] = "addresses with ports",
 };
 
 static void put_sets(struct pst_buf *out, const struct fw_ruleset *set)

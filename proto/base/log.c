@@ -144,15 +144,25 @@ static void put_escaped(struct out *o, const void *bytes, unsigned len, bool quo
 	}
 }
 
-const char *pst_log_escape(char *buf, unsigned size, const void *bytes, unsigned len)
+static const char *escape(char *buf, unsigned size, const void *bytes, unsigned len, bool quote)
 {
 	struct out o = {.buf = buf, .size = size - 1};
 
 	if (!size)
 		return buf;
-	put_escaped(&o, bytes, len, true);
+	put_escaped(&o, bytes, len, quote);
 	finish(&o);
 	return buf;
+}
+
+const char *pst_log_escape(char *buf, unsigned size, const void *bytes, unsigned len)
+{
+	return escape(buf, size, bytes, len, true);
+}
+
+const char *pst_log_plain(char *buf, unsigned size, const void *bytes, unsigned len)
+{
+	return escape(buf, size, bytes, len, false);
 }
 
 static unsigned format_time(char *buf, size_t size)

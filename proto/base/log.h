@@ -47,5 +47,7 @@ void pst_log_limited(struct pst_ratelimit *rl, enum pst_log_level level, const c
 /* Escapes @len bytes into @buf (always NUL-terminated, cut with "..." when too long); returns @buf. Anything
  * that is not printable ASCII or valid UTF-8 becomes \xNN; quotes and backslashes are escaped. */
 const char *pst_log_escape(char *buf, unsigned size, const void *bytes, unsigned len);
+/* The same, but quotes and backslashes stay: for a whole message, which stands in no quotes. */
+const char *pst_log_plain(char *buf, unsigned size, const void *bytes, unsigned len);
 
 #endif

@@ -329,6 +329,15 @@ class Sets(FirewallTest):
         self.penstock(*words)
         self.in_force()
 
+    def test_mistakes(self):
+        """Told as they are written, and nothing is changed."""
+        for words, want in ((("shtu", "192.0.2.2"), 'there is no set "shtu", did you mean "shut"?'),
+                            (("shut", "x"), 'firewall: element: "x" is no address, expected one such as')):
+            p = self.penstock("add-element", *words, check=False)
+            self.assertEqual((p.returncode, p.stdout), (lib.EXIT_SYSTEM, ""))
+            self.assertIn(want, p.stderr)
+        self.assertEqual(json.loads(self.penstock("sets", "--json").stdout)["changes"], [])
+
     def test_addresses(self):
         self.assertTrue(self.passes(OPEN))
         self.change("add-element", "shut", net.V4[1], net.V6[1] + "/128")

@@ -53,6 +53,7 @@ static void escape_cuts_with_dots(void **state)
 	/* The escape of \n does not fit before the dots: it goes as a whole. */
 	assert_string_equal(pst_log_escape(buf, sizeof(buf), "12\n456789", 9), "12...");
 	assert_string_equal(pst_log_escape(buf, 3, "12345", 5), "..");
+	assert_string_equal(pst_log_plain(buf, sizeof(buf), "\"\\\x1b", 3), "\"\\\\x1b");
 	assert_string_equal(pst_log_escape(buf, 1, "12345", 5), "");
 	memset(buf, 'x', sizeof(buf));
 	pst_log_escape(buf, 0, "12345", 5);

@@ -110,6 +110,14 @@ static void test_addresses_with_ports(void **state)
 	assert_string_equal(from("192.0.2.9", 444), "reject rule web");
 }
 
+static void test_refused_without_a_file(void **state)
+{
+	(void)state;
+	start();
+	assert_refused(put_in("office", "192.0.2.2"), "there is no set \"office\", expected one of the file");
+	assert_refused(take_out("office", "192.0.2.2"), "\"office\"");
+}
+
 static void test_refused(void **state)
 {
 	uint64_t generation;
@@ -118,7 +126,8 @@ static void test_refused(void **state)
 	write_sets("192.0.2.1", "");
 	start();
 	generation = env.word->fw_generation;
-	assert_refused(put_in("nosuch", "192.0.2.2"), "there is no set \"nosuch\"");
+	assert_refused(put_in("nosuch", "192.0.2.2"), "there is no set \"nosuch\", expected one of the file");
+	assert_refused(put_in("offce", "192.0.2.2"), "there is no set \"offce\", did you mean \"office\"?");
 	assert_refused(take_out("nosuch", "192.0.2.2"), "there is no set \"nosuch\"");
 	assert_refused(take_out("office", "192.0.2.2"), "192.0.2.2 is not in the set \"office\"");
 	assert_refused(put_in("office", "x"), "\"x\" is no address");
@@ -273,6 +282,7 @@ int main(void)
 		TEST(test_what_is_there_is_no_error),
 		TEST(test_addresses_with_ports),
 		TEST(test_refused),
+		TEST(test_refused_without_a_file),
 		TEST(test_kept),
 		TEST(test_beside_added_rules),
 		TEST(test_many),
