@@ -57,7 +57,8 @@ static const struct name formats[] = {
 
 static const char *const topic_help[PST_TOPICS] = {
 	[PST_TOPIC_PROC] = "processes",
-	[PST_TOPIC_FILE] = "files; no kind uses it yet: `file_*` are among what their processes do, in `proc`",
+	[PST_TOPIC_FILE] =
+		"files; no kind uses it yet: `file_*` are among what their processes do, in `proc`",
 	[PST_TOPIC_NET] = "sockets and packets",
 	[PST_TOPIC_FLOW] = "flows",
 	[PST_TOPIC_L7] = "requests of application protocols; no kind uses it yet",

@@ -291,8 +291,9 @@ static void warn_of_host(struct policy_reader *r, const struct policy *p)
 		if (rule->action < PST_ACT_THROTTLE)
 			continue;
 		pst_conf_error(r->warnings, r->ctx.file, rule->line, rule->column,
-			"the rule \"%s\" can %s any process of the host: the policy \"%s\" has no scope",
-			rule->name, rule->action == PST_ACT_KILL ? "kill" : "hold up", p->name);
+			"the rule \"%s\" can %s any process of the host: the policy \"%s\" has %s",
+			rule->name, rule->action == PST_ACT_KILL ? "kill" : "hold up", p->name,
+			p->scope.n ? "a scope that leaves none out" : "no scope");
 		return;
 	}
 }

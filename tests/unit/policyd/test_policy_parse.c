@@ -523,7 +523,8 @@ static const struct refused warned[] = {
 	      "action: throttle, rate: 1/1s}\n",
 		":7:7: the rule \"a\" can hold up any process"},
 	{HEAD "  scope: {host: true}\n  rules:\n    - {name: a, operations: file.open, action: deny}\n",
-		":7:7: the rule \"a\" can hold up any process"},
+		":7:7: the rule \"a\" can hold up any process of the host: the policy \"p\" has a scope that "
+		"leaves none out"},
 	{HEAD IN_SCOPE "    - {name: a, operations: file.open, action: deny}\n    - {name: b, operations: "
 		       "file.open, paths: /x, action: allow}\n",
 		":8:7: the rule \"b\" is never reached: \"a\" in line 7 takes all that it takes"},
