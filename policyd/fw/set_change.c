@@ -61,6 +61,7 @@ static void set_text(const struct fw_set *set, char ret_text[FW_ELEMENT_MAX])
 {
 	char addr[FW_ELEMENT_MAX];
 
+	*ret_text = '\0';
 	if (set->ranges.n) {
 		const struct fw_range *range = set->ranges.v;
 
@@ -69,7 +70,7 @@ static void set_text(const struct fw_set *set, char ret_text[FW_ELEMENT_MAX])
 	} else if (set->ends.n) {
 		address_text(set->ends.v->addr, true, addr);
 		snprintf(ret_text, FW_ELEMENT_MAX, "%.50s:%u", addr, set->ends.v->port);
-	} else {
+	} else if (set->addrs.n) {
 		bool ip4 = fw_prefix_is_ip4(set->addrs.v);
 
 		address_text(set->addrs.v->addr, false, addr);

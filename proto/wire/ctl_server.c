@@ -59,6 +59,16 @@ static int run_op(
 	return r;
 }
 
+/* The message may hold what the client wrote. */
+static void warn_refused(const struct pst_bus *bus, size_t len, const char *error)
+{
+	char safe[1024];
+
+	pst_warn_limited("control request refused uid=%u bytes=%zu error=\"%s\"",
+		(unsigned)bus->ctl->peer_uid, len,
+		pst_log_escape(safe, sizeof(safe), error, (unsigned)strlen(error)));
+}
+
 bool ctl_answer(struct pst_bus *bus, const void *request, size_t len, struct pst_buf *reply)
 {
 	msgpack_unpacked value;
@@ -77,8 +87,7 @@ bool ctl_answer(struct pst_bus *bus, const void *request, size_t len, struct pst
 	bus->st.ctl_errors->value++;
 	/* The others are answers that a well-behaved client may get. */
 	if (r == -EBADMSG || r == -ENOSYS || r == -EINVAL)
-		pst_warn_limited("control request refused uid=%u bytes=%zu error=\"%s\"",
-			(unsigned)bus->ctl->peer_uid, len, error);
+		warn_refused(bus, len, error);
 	answer_error(reply, error);
 	return false;
 }

@@ -318,6 +318,9 @@ class CtlSockets(HostileTest):
         for stage in lib.STAGES:
             for op in ("", "Status", "status\0", "statuses", "x" * 64, "../status", "quit"):
                 self.refused(stage, {"op": op})
+        forged = {"op": "events", "last": 1, "filter": {'x" uid=7 y="': [{}]}}
+        self.noticed("exporter", lambda: self.refused("exporter", forged), "ctl_errors", 'x\\" uid=7')
+        for stage in lib.STAGES:
             for request in (*COMMON, *OPS[stage]):
                 for field in request:
                     for value in WRONG:
