@@ -23,7 +23,7 @@ struct {
 } path_lines SEC(".maps");
 
 /* Where paths are on this CPU: the including file's own function. NULL only to please the verifier. */
-static __always_inline const struct pst_paths_buf *pathclass_buf(void);
+static __always_inline const struct pst_paths_buf *pathclass_buf(__u32 number);
 
 /* Lines in a half of `path_lines` - 1; goes with the value's size. */
 const volatile __u32 cfg_path_mask = PST_PATHS_LINES - 1;
@@ -33,9 +33,10 @@ static __always_inline struct pst_half pathclass_half(__u32 half)
 	return (struct pst_half){.lines = bpf_map_lookup_elem(&path_lines, &half), .mask = cfg_path_mask};
 }
 
-/* Which half, and in which direction the path is read. */
+/* Which half, in which direction the path is read, and in which buffer it is. */
 #define PATHCLASS_HALF     1
 #define PATHCLASS_BACKWARD 2
+#define PATHCLASS_BUF(n)   ((n) << 2)
 
 /* Up to PATHCLASS_VISITS nodes from @entry and @pos on: the entry behind them, and in the upper half the
  * position. */
@@ -44,7 +45,7 @@ __noinline __u64 pathclass_step(__u32 entry, __u32 pos, __u32 start, __u32 len, 
 	struct pst_paths_text p = {.start = start, .len = len, .backward = how & PATHCLASS_BACKWARD};
 	struct pst_paths_walk w = {.entry = entry, .pos = pos};
 	struct pst_half half = pathclass_half(how & PATHCLASS_HALF);
-	const struct pst_paths_buf *buf = pathclass_buf();
+	const struct pst_paths_buf *buf = pathclass_buf(how >> 2);
 	__u32 i;
 
 	if (!buf || !half.lines)
@@ -67,12 +68,13 @@ static __always_inline __u32 pathclass_automata(__u32 which)
 	return head ? head->n : 0;
 }
 
-/* The class that @automaton has for the @len bytes from @start on in this CPU's buffer; @which: the half. */
+/* The class that @automaton has for the @len bytes from @start on in this CPU's buffer; @which: half and
+ * buffer. */
 __noinline __u32 pathclass(__u32 which, __u32 automaton, __u32 start, __u32 len)
 {
 	struct pst_half half = pathclass_half(which & PATHCLASS_HALF);
 	const struct pst_paths_head *head = (const struct pst_paths_head *)half.lines;
-	__u32 how = which & PATHCLASS_HALF, i;
+	__u32 how = which & ~PATHCLASS_BACKWARD, i;
 	__u64 at;
 
 	if (!head || automaton >= PST_PATHS_AUTOMATA || automaton >= head->n)

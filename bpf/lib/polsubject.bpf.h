@@ -250,26 +250,37 @@ static __always_inline void pst_subject(struct pst_subject *s)
 		subject_anew(s, &now);
 }
 
-/* Of the current task, as pst_subject() has told. False: not to be had now. */
-static __always_inline bool pst_subject_ancestors(__u64 ancestors[PST_LINEAGE_MAX])
+/* What is kept of them. */
+static __always_inline bool subject_elder_kept(__u64 ancestors[PST_LINEAGE_MAX])
 {
 	struct subject *e = subject_entry();
 	struct subject_key now = {};
+
+	if (!e)
+		return false;
+	subject_key_now(&now);
+	if (!subject_key_same(&e->key, &now))
+		return false;
+	__builtin_memcpy(ancestors, e->line.ancestors, 8 * PST_LINEAGE_MAX);
+	return subject_elder_sum(&now, ancestors) == *(volatile __u64 *)&e->sum_elder;
+}
+
+static __always_inline bool subject_elder_anew(__u64 ancestors[PST_LINEAGE_MAX])
+{
 	__u32 slot = LINEAGE_ASKED;
 	struct lineage_buf *b = bpf_map_lookup_elem(&lineage_bufs, &slot);
 
-	if (!e || !b)
-		return false;
-	subject_key_now(&now);
-	if (subject_key_same(&e->key, &now)) {
-		__builtin_memcpy(ancestors, e->line.ancestors, 8 * PST_LINEAGE_MAX);
-		if (subject_elder_sum(&now, ancestors) == *(volatile __u64 *)&e->sum_elder)
-			return true;
-	}
-	if (!subject_make())
+	if (!b || !subject_make())
 		return false;
 	__builtin_memcpy(ancestors, b->l.ancestors, 8 * PST_LINEAGE_MAX);
 	return b->owner == bpf_get_current_pid_tgid();
+}
+
+/* Of the current task, as pst_subject() has told. False: not to be had now. Whose stack is short calls one
+ * after the other. */
+static __always_inline bool pst_subject_ancestors(__u64 ancestors[PST_LINEAGE_MAX])
+{
+	return subject_elder_kept(ancestors) || subject_elder_anew(ancestors);
 }
 
 /* ---- namespaces ---- */

@@ -13,7 +13,7 @@
 static const struct {
 	unsigned dim, values, size; /* of the array */
 } by_value[] = {
-	{PST_POL_NS, 512, 512},
+	{PST_POL_NS, PST_ACT_NS_VALUES, PST_ACT_NS_VALUES},
 	{PST_POL_FILE, 256, 256},
 	{PST_POL_PROTOCOL, 256, 256},
 	{PST_POL_FAMILY, 256, 256},
@@ -34,9 +34,9 @@ static bool value_takes(const struct policy_cond *c, unsigned value)
 	case POLICY_NAMESPACES:
 		return !(c->ns_host & ~value) && !(c->ns_other & value);
 	case POLICY_CONTAINERS:
-		return value & PST_ACT_CONTAINER;
+		return (value & (PST_ACT_CONTAINER | PST_ACT_SOMEWHERE)) == PST_ACT_CONTAINER;
 	case POLICY_HOST:
-		return !(value & PST_ACT_CONTAINER);
+		return !(value & (PST_ACT_CONTAINER | PST_ACT_SOMEWHERE));
 	case POLICY_FLAGS:
 		return (bool)(c->bits[0] & value >> 4) != c->other;
 	case POLICY_ACCESS:

@@ -28,6 +28,9 @@ static uint32_t subject_facts(const struct policy_tables *t, const struct policy
 	a->holds = act->holds;
 	a->gained = act->gained;
 	a->ns = act->ns_host | (act->container ? PST_ACT_CONTAINER : 0);
+	a->ns |= act->unknown & POLICY_UNKNOWN_CONTAINER ? PST_ACT_SOMEWHERE : 0;
+	known |= act->unknown & POLICY_UNKNOWN_GAINED ? 0 : PST_KNOWN_GAINED;
+	known |= act->unknown & POLICY_UNKNOWN_NS ? 0 : PST_KNOWN_NS;
 	if (act->parent) {
 		a->parent = policy_name_key(&t->head, act->parent);
 		known |= PST_KNOWN_PARENT;
@@ -92,6 +95,7 @@ static uint32_t object_facts(const struct policy_tables *t, const struct policy_
 	known |= path_facts(t, act->path_to, PST_KNOWN_PATH_TO, a->path_to);
 	known |= path_facts(t, act->target, PST_KNOWN_TARGET, a->target);
 	a->file = (uint8_t)((act->flags & 15) << 4 | (act->access & 15));
+	known |= act->unknown & POLICY_UNKNOWN_FILE ? 0 : PST_KNOWN_FILE;
 	a->capabilities = act->capabilities;
 	if (act->signal >= 0 && act->signal <= UINT8_MAX) {
 		a->signal = (uint8_t)act->signal;

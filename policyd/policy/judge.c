@@ -91,9 +91,9 @@ static bool takes_object(const struct policy_cond *c, const struct policy_act *a
 	case POLICY_PATHS:
 		return takes_paths(c, act);
 	case POLICY_FLAGS:
-		return takes_bits(c, act->flags);
+		return !(act->unknown & POLICY_UNKNOWN_FILE) && takes_bits(c, act->flags);
 	case POLICY_ACCESS:
-		return takes_bits(c, act->access);
+		return !(act->unknown & POLICY_UNKNOWN_FILE) && takes_bits(c, act->access);
 	case POLICY_ADDRESSES:
 		return act->has_address && address_in(c, act->address) != c->other;
 	case POLICY_PORTS:
@@ -117,6 +117,12 @@ static bool takes_object(const struct policy_cond *c, const struct policy_act *a
 	}
 }
 
+/* In a container, or in none. */
+static bool is_placed(const struct policy_act *act)
+{
+	return !(act->unknown & (POLICY_UNKNOWN_CONTAINER | POLICY_UNKNOWN_NS));
+}
+
 static bool takes_subject(const struct policy_cond *c, const struct policy_act *act)
 {
 	switch ((enum policy_key)c->key) {
@@ -134,15 +140,16 @@ static bool takes_subject(const struct policy_cond *c, const struct policy_act *
 	case POLICY_HOLDS:
 		return takes_bits(c, act->holds);
 	case POLICY_GAINED:
-		return takes_bits(c, act->gained);
+		return !(act->unknown & POLICY_UNKNOWN_GAINED) && takes_bits(c, act->gained);
 	case POLICY_NAMESPACES:
-		return !(c->ns_host & ~act->ns_host) && !(c->ns_other & act->ns_host);
+		return !(act->unknown & POLICY_UNKNOWN_NS) && !(c->ns_host & ~act->ns_host) &&
+		       !(c->ns_other & act->ns_host);
 	case POLICY_CGROUPS:
 		return takes_text(c, act->cgroup);
 	case POLICY_CONTAINERS:
-		return act->container;
+		return is_placed(act) && act->container;
 	case POLICY_HOST:
-		return !act->container;
+		return is_placed(act) && !act->container;
 	default:
 		return false;
 	}

@@ -103,7 +103,16 @@ int policy_files(const struct pst_strs *paths, struct pst_conf_errors *errors, s
 
 /* ---- evaluation ---- */
 
-/* What is not known is NULL or -1: neither a list nor its `not` takes it. */
+/* Of struct policy_act.unknown: what has no other way to be not known. With the namespaces it is not known
+ * either whether the act is one of a container. */
+enum policy_unknown {
+	POLICY_UNKNOWN_GAINED = 1,
+	POLICY_UNKNOWN_NS = 2,
+	POLICY_UNKNOWN_CONTAINER = 4,
+	POLICY_UNKNOWN_FILE = 8, /* flags and access */
+};
+
+/* What is not known is NULL, -1 or in unknown: neither a list nor its `not` takes it. */
 struct policy_act {
 	enum pst_pol_op op;
 	/* the subject */
@@ -114,6 +123,7 @@ struct policy_act {
 	uint64_t holds, gained;
 	bool container;
 	uint8_t ns_host; /* bit n: its namespace of kind n is the host's */
+	uint8_t unknown; /* enum policy_unknown */
 	/* the object */
 	const char *path, *path_to; /* of renames and links, the second */
 	uint32_t flags, access;     /* bits */

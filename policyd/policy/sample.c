@@ -287,6 +287,7 @@ static void fill(uint64_t *state, struct policy_sample *s)
 	act->uid = below(state, 4) ? 0 : (uint32_t)draw(state);
 	act->gid = below(state, 4) ? 0 : (uint32_t)draw(state);
 	act->container = below(state, 2);
+	act->unknown = below(state, 8) ? 0 : (uint8_t)below(state, 16);
 	act->capabilities = 1ull << below(state, 41);
 	s->arguments[0] = "--some";
 	act->arguments = below(state, 8) ? s->arguments : NULL;

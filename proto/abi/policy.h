@@ -245,8 +245,14 @@ static_assert(sizeof(struct pst_pol_cgroup) == 16, "abi");
 #define PST_KNOWN_SIGNAL     0x400u
 #define PST_KNOWN_MODULE     0x800u
 #define PST_KNOWN_ARGUMENTS  0x1000u
+#define PST_KNOWN_GAINED     0x2000u
+#define PST_KNOWN_NS         0x4000u /* namespaces */
+#define PST_KNOWN_FILE       0x8000u /* flags and access */
 
-#define PST_ACT_CONTAINER 0x100 /* of pst_act.ns */
+/* Of pst_act.ns. */
+#define PST_ACT_CONTAINER 0x100
+#define PST_ACT_SOMEWHERE 0x200 /* in a container or not: not known */
+#define PST_ACT_NS_VALUES 1024
 
 /* What a hook gathers of an act. Of what is not known nothing is looked at. */
 struct pst_act {
@@ -258,7 +264,7 @@ struct pst_act {
 	__u64 holds, gained; /* capabilities */
 	__u64 parent;        /* name of its executable */
 	__u32 n_ancestors;
-	__u32 ns; /* bit n: its namespace of kind n is the host's; PST_ACT_CONTAINER */
+	__u32 ns; /* bit n: its namespace of kind n is the host's; PST_ACT_CONTAINER, PST_ACT_SOMEWHERE */
 	__u64 ancestor[PST_POL_ANCESTORS];
 	__u32 executable[PST_PATHS_AUTOMATA]; /* classes; all 0 of what is no absolute path */
 	/* the object */
@@ -276,5 +282,26 @@ struct pst_act {
 	__u64 arguments[4]; /* lists that one of them is in: bit n of word n / 64 */
 };
 static_assert(sizeof(struct pst_act) == 512, "abi");
+
+/* What came of it. */
+enum pst_pol_told {
+	PST_TOLD_NOT,  /* no rule names the operation */
+	PST_TOLD_ALL,  /* all rules that could take the act were looked at, */
+	PST_TOLD_SOME, /* or PST_POL_VISITS_MAX of them: the strongest of these */
+	PST_TOLD_LOST, /* whatever was gathered may be another act's, or of tables that are gone */
+};
+
+/* What the policies say of an act. */
+struct pst_verdict {
+	__u32 generation;
+	__u32 rule;   /* number in the tables; PST_POL_NO_RULE: none, and what follows is 0 */
+	__u16 policy; /* number, in the order in which they were read */
+	__u16 error;  /* errno of deny and throttle */
+	__u8 action;  /* enum pst_pol_action: what is to be done, */
+	__u8 would;   /* and what the rule says */
+	__u8 told;    /* enum pst_pol_told */
+	__u8 pad;
+};
+static_assert(sizeof(struct pst_verdict) == 16, "abi");
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What it takes to gather the facts of an act: of its object, at folders of some depth, of its subject, and
- * to remember where processes come from. A figure a line: NAME VALUE UNIT.
+ * to remember where processes come from; and to say what policies say of it. A figure a line: NAME VALUE
+ * UNIT.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,9 +20,11 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/lineage.skel.h"
+#include "policyd/policy/tables.h"
 #include "proto/abi/facts.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/loop.h"
+#include "tests/bpf/policy_engine.skel.h"
 #include "tests/bpf/policy_facts.skel.h"
 
 #define MAGIC  0x70f4c753u
@@ -154,6 +158,97 @@ static void measure_lines(void)
 	close(fd);
 }
 
+/* ---- verdicts ---- */
+
+#define VERDICT_MAGIC   0x70f4c755u
+#define VERDICT_FILE    3
+#define VERDICT_NOTHING 6
+#define POLICIES        100
+
+static struct policy_engine_bpf *engine;
+
+static union pst_line *mapped(const struct bpf_map *map)
+{
+	void *p = mmap(NULL, (size_t)PST_POL_LINES * sizeof(union pst_line), PROT_READ | PROT_WRITE,
+		MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	return p;
+}
+
+static double verdict_took(int fd, int what)
+{
+	double all[ROUNDS];
+
+	engine->bss->repeat = REPEAT;
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t before = engine->bss->answers;
+
+		ioctl(fd, (unsigned long)VERDICT_MAGIC, what);
+		if (engine->bss->answers == before)
+			die("no answer");
+		all[i] = (double)engine->bss->took_ns / REPEAT;
+	}
+	engine->bss->repeat = 0;
+	qsort(all, ROUNDS, sizeof(all[0]), by_size);
+	return all[ROUNDS / 2];
+}
+
+/* Of an open of /etc/passwd, by policies of a rule each that all have this @rule, with their number in it. */
+static void measure_verdict(const char *name, const char *rule)
+{
+	const struct policy_room room = {mapped(engine->maps.policy_lines), mapped(engine->maps.path_lines),
+		PST_POL_LINES, PST_PATHS_LINES};
+	const uint64_t seed[2] = {engine->rodata->cfg_path_key[0], engine->rodata->cfg_path_key[1]};
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	struct pst_conf_errors errors = {0};
+	struct policy_tables *t = NULL;
+	struct policy_set set = {0};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	for (int i = 0; i < POLICIES; i++) {
+		fprintf(f,
+			"---\napiVersion: penstock.dev/v1\nkind: Policy\nmetadata: {name: p%d}\n"
+			"spec: {rules: [{name: r, action: audit, ",
+			i);
+		fprintf(f, rule, i);
+		fputs("}]}\n", f);
+	}
+	fclose(f);
+	if (fd < 0 || policy_parse(&set, "p.yaml", text, len, &errors, NULL) ||
+		policy_compile(&set, &room, 1, seed, &errors, &t))
+		die(errors.text ? errors.text : "policies");
+	printf("facts.verdict_%s_ns %.1f ns\n", name,
+		verdict_took(fd, VERDICT_FILE) - verdict_took(fd, VERDICT_NOTHING));
+	fflush(stdout);
+	policy_tables_free(t);
+	policy_set_done(&set);
+	munmap(room.lines, (size_t)PST_POL_LINES * sizeof(union pst_line));
+	munmap(room.paths, (size_t)PST_PATHS_LINES * sizeof(union pst_line));
+	free(text);
+	close(fd);
+}
+
+static void measure_verdicts(void)
+{
+	engine = policy_engine_bpf__open();
+	if (!engine || bpf_map__reuse_fd(engine->maps.lineages, bpf_map__fd(lines->maps.lineages)) ||
+		policy_engine_bpf__load(engine) || policy_engine_bpf__attach(engine))
+		die("load");
+	engine->bss->magic = VERDICT_MAGIC;
+	measure_verdict("off", "operations: process.exec, uids: %d");
+	measure_verdict("subject", "operations: file.open, uids: 1%d");
+	measure_verdict("path", "operations: file.open, paths: /etc/some%d");
+	measure_verdict("executable", "operations: file.open, executables: /usr/bin/some%d");
+	measure_verdict("all",
+		"operations: file.open, paths: {prefix: /etc/some%1$d}, executables: /usr/bin/some%1$d, "
+		"ancestors: /bin/some%1$d, namespaces: {mnt: other}");
+	policy_engine_bpf__destroy(engine);
+}
+
 int main(void)
 {
 	lines = lineage_bpf__open_and_load();
@@ -166,6 +261,7 @@ int main(void)
 	measure_objects();
 	measure_subject();
 	measure_lines();
+	measure_verdicts();
 	policy_facts_bpf__destroy(facts);
 	lineage_bpf__destroy(lines);
 	return 0;

@@ -10,10 +10,11 @@ struct {
 	__type(value, struct pst_paths_buf);
 } path_buf SEC(".maps");
 
-static __always_inline const struct pst_paths_buf *pathclass_buf(void)
+static __always_inline const struct pst_paths_buf *pathclass_buf(__u32 which)
 {
 	__u32 zero = 0;
 
+	(void)which;
 	return bpf_map_lookup_elem(&path_buf, &zero);
 }
 

@@ -166,7 +166,8 @@ PST_STRIDE_FN __u32 pst_pol_subject_class(
 	case PST_POL_GID:
 		return pst_pol_tree_32(t, d->root[0], a->gid);
 	case PST_POL_NS:
-		return pst_pol_value(t, d->root[0], a->ns & 511);
+		return a->known & PST_KNOWN_NS ? pst_pol_value(t, d->root[0], a->ns & (PST_ACT_NS_VALUES - 1))
+					       : d->unknown;
 	case PST_POL_CGROUP:
 		class = pst_pol_cgroup_class(t, head, a->cgroup);
 		return class ? class : d->unknown;
@@ -186,7 +187,7 @@ PST_STRIDE_FN __u32 pst_pol_object_class(
 
 	switch (dim) {
 	case PST_POL_FILE:
-		return pst_pol_value(t, d->root[0], a->file);
+		return a->known & PST_KNOWN_FILE ? pst_pol_value(t, d->root[0], a->file) : d->unknown;
 	case PST_POL_ADDRESS:
 		return a->known & PST_KNOWN_ADDRESS ? pst_pol_address(t, d, a) : d->unknown;
 	case PST_POL_PORT:
@@ -471,6 +472,8 @@ PST_STRIDE_FN __u32 pst_pol_takes(const struct pst_pol_rule *r, const struct pst
 	if (!(asks & 15))
 		return 1;
 	if (asks & PST_POL_ARGUMENTS && !(a->known & PST_KNOWN_ARGUMENTS))
+		return 0;
+	if (asks & PST_POL_GAINED && !(a->known & PST_KNOWN_GAINED))
 		return 0;
 	return pst_pol_ask(asks, PST_POL_HOLDS, r->holds & a->holds) &&
 	       pst_pol_ask(asks, PST_POL_GAINED, r->gained & a->gained) &&

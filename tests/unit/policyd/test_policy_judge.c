@@ -462,6 +462,56 @@ static void acts_are_refused_with_a_place(void **state)
 	}
 }
 
+/* What is not known of an act is in no list, and in no `not`. */
+static void what_is_not_known_is_in_nothing(void **state)
+{
+	static const struct {
+		const char *rule, *scope;
+		uint8_t unknown;
+	} rows[] = {
+		{"gained: CAP_KILL", "", POLICY_UNKNOWN_GAINED},
+		{"gained: {not: CAP_KILL}", "", POLICY_UNKNOWN_GAINED},
+		{"namespaces: {mnt: host}", "", POLICY_UNKNOWN_NS},
+		{"namespaces: {mnt: other}", "", POLICY_UNKNOWN_NS},
+		{"flags: setid", "", POLICY_UNKNOWN_FILE},
+		{"flags: {not: setid}", "", POLICY_UNKNOWN_FILE},
+		{"access: read", "", POLICY_UNKNOWN_FILE},
+		{"access: {not: read}", "", POLICY_UNKNOWN_FILE},
+		{"uids: 0", "containers: true", POLICY_UNKNOWN_CONTAINER},
+		{"uids: 0", "host: true", POLICY_UNKNOWN_CONTAINER},
+		{"uids: 0", "containers: true", POLICY_UNKNOWN_NS},
+		{"uids: 0", "host: true", POLICY_UNKNOWN_NS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PST_ARRAY_SIZE(rows); i++) {
+		PST_CLEANUP(policy_set_done) struct policy_set set = {0};
+		struct policy_act act = POLICY_ACT_INIT;
+		unsigned known = 0;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			"apiVersion: penstock.dev/v1\nkind: Policy\nmetadata: {name: p}\n"
+			"spec: {scope: {uids: 0-9%s%s}, rules: [{name: r, operations: file.open, %s, action: "
+			"kill}]}\n",
+			*rows[i].scope ? ", " : "", rows[i].scope, rows[i].rule);
+		set = must_parse(text);
+		act.op = PST_OP_FILE_OPEN;
+		for (unsigned v = 0; v < 32; v++) {
+			act.gained = v & 1 ? 1ull << 5 : 0;
+			act.ns_host = v & 2 ? 0xff : 0;
+			act.container = v & 4;
+			act.flags = v & 8 ? 1u << PST_FILE_SETID : 0;
+			act.access = v & 16 ? 1u << PST_ACCESS_READ : 0;
+			act.unknown = 0;
+			known += policy_judge(&set, &act).action == PST_ACT_KILL;
+			act.unknown = rows[i].unknown;
+			assert_int_equal(policy_judge(&set, &act).action, PST_ACT_NONE);
+		}
+		assert_int_equal(known, 16);
+	}
+}
+
 static void numbers_of_operations_only_grow(void **state)
 {
 	static const char *const names[] = {"process.exec", "process.ptrace", "process.signal",
@@ -488,6 +538,7 @@ int main(void)
 		cmocka_unit_test(scopes_say_who_is_judged),
 		cmocka_unit_test(policies_say_together),
 		cmocka_unit_test(acts_are_refused_with_a_place),
+		cmocka_unit_test(what_is_not_known_is_in_nothing),
 		cmocka_unit_test(numbers_of_operations_only_grow),
 	};
 

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What policies say of an act of the current task, now: the facts of its subject and object, the classes of
+ * their paths, and the look-up. What cannot be told is not known: it is in no list, and in no `not`.
+ *
+ * All is gathered in memory of this CPU, which other tasks may use meanwhile where programs can be preempted;
+ * so each looks for its own number at the end, as in bpf/lib/polobject.bpf.h, and begins again. Functions
+ * take numbers only, as 5.10 asks for; that is why the file's address lies in memory, too.
+ */
+#ifndef PST_POLICYJUDGE_BPF_H
+#define PST_POLICYJUDGE_BPF_H
+
+#include "bpf/lib/pathclass.bpf.h"
+#include "bpf/lib/policylook.bpf.h"
+#include "bpf/lib/polsubject.bpf.h"
+
+#define JUDGE_TRIES 3
+
+/* A new program has begun: what is told of the subject is told of that. */
+#define JUDGE_BEGUN 1
+
+struct judge {
+	volatile __u64 owner; /* as struct object's */
+	volatile __u64 file;
+	volatile __u32 asked; /* flags of the open, where they are at hand */
+	volatile __u32 how;   /* JUDGE_BEGUN */
+	volatile __u32 generation;
+	__u32 pad;
+	struct pst_subject subject;
+	struct pst_subject_ns ns;
+	struct pst_verdict verdict;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct judge);
+} judges SEC(".maps");
+
+/* Acts by enum pst_pol_told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PST_TOLD_LOST + 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} judge_counts SEC(".maps");
+
+static __always_inline struct judge *judge_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&judges, &zero);
+}
+
+static __always_inline void judge_count(__u32 told)
+{
+	__u64 *n = bpf_map_lookup_elem(&judge_counts, &told);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline const struct pst_paths_buf *pathclass_buf(__u32 which)
+{
+	return bpf_map_lookup_elem(&objects, &which);
+}
+
+static __always_inline const struct pst_pol_head *judge_head(__u32 half)
+{
+	return (const struct pst_pol_head *)policy_half(half).lines;
+}
+
+/* ---- the subject ---- */
+
+/* Functions one beside the other, as the stack is short. */
+__noinline int judge_subject(void)
+{
+	struct judge *j = judge_here();
+
+	if (j)
+		pst_subject(&j->subject);
+	return 0;
+}
+
+/* What is told of it, into the act. */
+__noinline int judge_subject_known(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct judge *j = judge_here();
+	const struct pst_subject *s;
+	struct pst_act *a;
+
+	if (!p || !j)
+		return 0;
+	s = &j->subject;
+	a = &p->act;
+	a->cgroup = s->cgroup_id;
+	a->uid = s->uid;
+	a->gid = s->gid;
+	a->holds = s->holds;
+	a->gained = s->gained;
+	a->parent = s->parent_hash;
+	a->known |= s->known & PST_SUBJECT_GAINED ? PST_KNOWN_GAINED : 0;
+	a->known |= s->known & PST_SUBJECT_PARENT ? PST_KNOWN_PARENT : 0;
+	return 0;
+}
+
+__noinline int judge_namespaces(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct judge *j = judge_here();
+
+	if (!p || !j)
+		return 0;
+	pst_subject_namespaces(&j->ns);
+	p->act.ns = j->ns.host | PST_ACT_SOMEWHERE;
+	p->act.known |= j->ns.known == (1 << PST_NAMESPACES) - 1 ? PST_KNOWN_NS : 0;
+	return 0;
+}
+
+__noinline int judge_ancestors_kept(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+
+	return p && subject_elder_kept(p->act.ancestor);
+}
+
+__noinline int judge_ancestors_anew(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+
+	return p && subject_elder_anew(p->act.ancestor);
+}
+
+__noinline int judge_ancestors_known(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	__u32 n = 0;
+
+	static_assert(PST_POL_ANCESTORS == PST_LINEAGE_MAX, "as many as are remembered");
+	if (!p)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < PST_POL_ANCESTORS; i++)
+		n += p->act.ancestor[i] != 0;
+	p->act.n_ancestors = n;
+	p->act.known |= PST_KNOWN_ANCESTORS;
+	return 0;
+}
+
+/* Not known if there is one that is not. */
+__noinline int judge_ancestors(void)
+{
+	struct judge *j = judge_here();
+
+	if (!j || !(j->subject.known & PST_SUBJECT_ANCESTORS))
+		return 0;
+	if (judge_ancestors_kept() || judge_ancestors_anew())
+		judge_ancestors_known();
+	return 0;
+}
+
+/* The class that each automaton has for the path in objects[which]; @known: whose path it is. */
+static __always_inline void judge_path(__u32 half, __u32 which, __u32 known)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+	__u32 how = (half & PATHCLASS_HALF) | PATHCLASS_BUF(which), n = pathclass_automata(how), i, class;
+
+	if (!p || !w)
+		return;
+	for (i = 0; i < PST_PATHS_AUTOMATA; i++) {
+		if (i >= n)
+			break;
+		class = pathclass(how, i, __builtin_offsetof(struct object, path.buf) + w->facts.path_off,
+			w->facts.path_len);
+		if (known == PST_KNOWN_PATH)
+			p->act.path[i] = class;
+		else
+			p->act.executable[i] = class;
+	}
+	p->act.known |= known;
+}
+
+/* Its path is that of the exec, of which only the hash is remembered: if the file is called otherwise by now,
+ * or the process says that it is another one, the path is not known. */
+__noinline int judge_executable(__u32 half)
+{
+	struct judge *j = judge_here();
+
+	if (!j || j->how & JUDGE_BEGUN || !(j->subject.known & PST_SUBJECT_EXE))
+		return 0;
+	if (lineage_exe(bpf_get_current_task()) == j->subject.exe_hash)
+		judge_path(half, OBJECT_EXE, PST_KNOWN_EXECUTABLE);
+	return 0;
+}
+
+/* ---- the object ---- */
+
+/* What it is. */
+__noinline int judge_object(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct judge *j = judge_here();
+	struct object *w;
+
+	if (!p || !j)
+		return 0;
+	w = pst_object_file(OBJECT_FIRST, (struct file *)j->file, j->asked);
+	if (!w)
+		return 0;
+	p->act.file = (w->facts.flags & 15) << 4 | (w->facts.access & 15);
+	if (w->facts.known & PST_OBJECT_FLAGS && w->facts.known & PST_OBJECT_ACCESS)
+		p->act.known |= PST_KNOWN_FILE;
+	return 0;
+}
+
+/* Where it is. */
+__noinline int judge_place(__u32 half)
+{
+	__u32 which = OBJECT_FIRST;
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+
+	if (!w)
+		return 0;
+	pst_object_walk(OBJECT_FIRST, w);
+	if (w->facts.known & PST_OBJECT_PATH)
+		judge_path(half, OBJECT_FIRST, PST_KNOWN_PATH);
+	return 0;
+}
+
+/* ---- the verdict ---- */
+
+/* All that some rule asks for. */
+static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
+{
+	judge_subject();
+	judge_subject_known();
+	if (used & 1u << PST_POL_NS)
+		judge_namespaces();
+	if (multi & (1u << PST_POL_ANCESTOR | 1u << PST_POL_SCOPE_ANCESTOR))
+		judge_ancestors();
+	if (multi & (1u << PST_POL_EXECUTABLE | 1u << PST_POL_SCOPE_EXECUTABLE))
+		judge_executable(half);
+	judge_object();
+	if (multi & 1u << PST_POL_PATH)
+		judge_place(half);
+}
+
+/* Of what was found in the tables. */
+__noinline int judge_verdict(__u32 which)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct pst_half half = policy_half(which);
+	const struct pst_pol_head *head = (const struct pst_pol_head *)half.lines;
+	struct judge *j = judge_here();
+	const struct pst_pol_rule *r;
+	struct pst_verdict *v;
+
+	if (!p || !j || !head)
+		return 0;
+	v = &j->verdict;
+	__builtin_memset(v, 0, sizeof(*v));
+	v->generation = j->generation;
+	v->rule = p->search.rule;
+	v->told = p->search.cut ? PST_TOLD_SOME : PST_TOLD_ALL;
+	if (v->rule == PST_POL_NO_RULE)
+		return 0;
+	r = (const struct pst_pol_rule *)pst_line_at(&half, head->rules + v->rule);
+	v->policy = r->policy;
+	v->error = r->error;
+	v->action = r->action;
+	v->would = r->would;
+	return 0;
+}
+
+/* This CPU's memory is the current task's from here on. */
+static __always_inline void judge_begin(
+	__u32 half, struct judge *j, __u32 op, struct file *file, __u32 asked, __u32 how)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	const struct pst_pol_head *head = judge_head(half);
+
+	if (!p || !head)
+		return;
+	j->owner = bpf_get_current_pid_tgid();
+	j->file = (__u64)file;
+	j->asked = asked;
+	j->how = how;
+	j->generation = *(volatile const __u32 *)&head->generation;
+	__builtin_memset(&p->act, 0, sizeof(p->act));
+	p->act.op = op;
+}
+
+__noinline int judge_search(__u32 half)
+{
+	policy_look(half);
+	return judge_verdict(half);
+}
+
+/* Of what judge_begin() has noted. Not a function of its own: calls may be no deeper than eight. */
+static __always_inline void judge_look(__u32 half)
+{
+	const struct pst_pol_head *head = judge_head(half);
+
+	if (!head)
+		return;
+	judge_gather(half, head->used, head->multi);
+	judge_search(half);
+}
+
+/* False: it may be anybody's, or half of it of other tables. */
+static __always_inline bool judge_told(__u32 half, const struct judge *j, struct pst_verdict *ret)
+{
+	const struct pst_pol_head *head = judge_head(half);
+
+	*ret = j->verdict;
+	barrier();
+	return j->owner == bpf_get_current_pid_tgid() && head &&
+	       *(volatile const __u32 *)&head->generation == ret->generation;
+}
+
+static __always_inline void judge_none(struct pst_verdict *ret, __u8 told)
+{
+	__builtin_memset(ret, 0, sizeof(*ret));
+	ret->rule = PST_POL_NO_RULE;
+	ret->told = told;
+}
+
+static __always_inline void judge_file(
+	__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how, struct pst_verdict *ret)
+{
+	const struct pst_pol_head *head = judge_head(half);
+	struct judge *j = judge_here();
+
+	judge_none(ret, PST_TOLD_NOT);
+	if (!head || !j || !(head->ops & PST_OP_BIT(op)))
+		return;
+	for (__u32 i = 0; i < JUDGE_TRIES; i++) {
+		judge_begin(half, j, op, file, asked, how);
+		judge_look(half);
+		if (judge_told(half, j, ret)) {
+			judge_count(ret->told);
+			return;
+		}
+	}
+	judge_none(ret, PST_TOLD_LOST);
+	judge_count(PST_TOLD_LOST);
+}
+
+/*
+ * file.open, by the tables in @half: the file that is to be opened, or is open. @asked: flags of the call
+ * where they are at hand. Fills every byte.
+ */
+static __always_inline void pst_judge_open(
+	__u32 half, struct file *file, __u32 asked, struct pst_verdict *ret)
+{
+	judge_file(half, PST_OP_FILE_OPEN, file, asked, 0, ret);
+}
+
+/* process.exec before anything has happened: the subject is who starts the program. Of a script both it and
+ * its interpreter come here. */
+static __always_inline void pst_judge_exec(__u32 half, struct linux_binprm *bprm, struct pst_verdict *ret)
+{
+	judge_file(half, PST_OP_PROCESS_EXEC, BPF_CORE_READ(bprm, file), 0, 0, ret);
+}
+
+/*
+ * process.exec at its end (sched_process_exec): ids and capabilities are the new program's, who started it is
+ * among the ancestors, and the path of its executable is not known any more. Of a script its interpreter is
+ * the program.
+ */
+static __always_inline void pst_judge_begun(__u32 half, struct pst_verdict *ret)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+
+	judge_file(half, PST_OP_PROCESS_EXEC, BPF_CORE_READ(t, mm, exe_file), 0, JUDGE_BEGUN, ret);
+}
+
+#endif

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause
+/*
+ * What policies say of real acts, for their test and their measurement, on each rung: a process says by
+ * ioctl(FD, magic, WHAT) that its next open, or its next exec, is to be judged, and finds the verdict in this
+ * object's memory. Nothing is denied.
+ */
+#include "bpf/lib/policyjudge.bpf.h"
+
+#define SYS_IOCTL 16
+
+enum ask {
+	ASK_OPEN = 1, /* the next one */
+	ASK_EXEC = 2,
+	ASK_FILE = 3,   /* the descriptor's file, as if it had been opened now */
+	ASK_STOLEN = 4, /* the same, as if another task had come in between */
+	ASK_OTHER = 5,  /* the same, as if the tables had been changed meanwhile */
+	ASK_NOTHING = 6 /* what the measurement itself takes */
+};
+
+/* Set between runs. */
+__u32 magic, half, repeat, at_hooks;
+
+struct pst_verdict verdict;
+struct pst_act act;
+__u32 answers, told;
+__u64 took_ns;
+
+/* Thread groups whose next open, or exec, is to be judged. */
+__u32 opens, execs;
+
+static __always_inline bool is_next(__u32 *who)
+{
+	if (!*who || bpf_get_current_pid_tgid() >> 32 != *who)
+		return false;
+	*who = 0;
+	return true;
+}
+
+static __always_inline void answer(void)
+{
+	struct policy_scratch *p = policy_scratch_here();
+
+	if (p)
+		bpf_probe_read_kernel(&act, sizeof(act), &p->act);
+	answers++;
+}
+
+static __always_inline struct file *file_of(__u32 fd)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+
+	if (fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
+__noinline int judge_fd(__u32 fd, __u32 what)
+{
+	struct pst_verdict v = {};
+	struct file *file = file_of(fd);
+
+	if (what != ASK_NOTHING)
+		pst_judge_open(half, file, 0, &v);
+	verdict = v;
+	return 0;
+}
+
+/* What comes in between is found at the end. */
+__noinline int judge_disturbed(__u32 fd, __u32 what)
+{
+	struct judge *j = judge_here();
+	struct pst_verdict v = {};
+
+	if (!j)
+		return 0;
+	judge_begin(half, j, PST_OP_FILE_OPEN, file_of(fd), 0, 0);
+	if (what == ASK_OTHER)
+		j->generation -= 1;
+	judge_look(half);
+	if (what == ASK_STOLEN)
+		j->owner = 1;
+	told = judge_told(half, j, &v);
+	return 0;
+}
+
+static __always_inline void asked_for(__u32 fd, __u32 what)
+{
+	__u64 start = bpf_ktime_get_ns();
+
+	for (int i = 0; i < 1000; i++) {
+		if (i >= repeat)
+			break;
+		judge_fd(fd, what);
+	}
+	took_ns = bpf_ktime_get_ns() - start;
+	if (what == ASK_STOLEN || what == ASK_OTHER)
+		judge_disturbed(fd, what);
+	else
+		judge_fd(fd, what);
+	answer();
+}
+
+SEC("tp_btf/sys_enter")
+int engine_enter(__u64 *ctx)
+{
+	struct pt_regs *regs = NULL;
+	__u32 what;
+
+	if (ctx[1] != SYS_IOCTL)
+		return 0;
+	bpf_probe_read_kernel(&regs, sizeof(regs), ctx);
+	if (!magic || (__u32)BPF_CORE_READ(regs, si) != magic)
+		return 0;
+	what = BPF_CORE_READ(regs, dx);
+	if (what == ASK_OPEN)
+		opens = bpf_get_current_pid_tgid() >> 32;
+	else if (what == ASK_EXEC)
+		execs = bpf_get_current_pid_tgid() >> 32;
+	else
+		asked_for(BPF_CORE_READ(regs, di), what);
+	return 0;
+}
+
+/* ---- rungs ---- */
+
+SEC("tp_btf/sys_exit")
+int engine_exit(__u64 *ctx)
+{
+	struct pt_regs *regs = NULL;
+	long fd = ctx[1], nr;
+
+	if (at_hooks || !opens)
+		return 0;
+	bpf_probe_read_kernel(&regs, sizeof(regs), ctx);
+	nr = BPF_CORE_READ(regs, orig_ax);
+	if ((nr != 2 && nr != 85 && nr != 257 && nr != 437) || fd < 0 || !is_next(&opens))
+		return 0;
+	judge_fd(fd, ASK_FILE);
+	answer();
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int engine_exec(__u64 *ctx)
+{
+	struct pst_verdict v = {};
+
+	(void)ctx;
+	if (at_hooks || !is_next(&execs))
+		return 0;
+	pst_judge_begun(half, &v);
+	verdict = v;
+	answer();
+	return 0;
+}
+
+static __always_inline int opened(struct file *file)
+{
+	struct pst_verdict v = {};
+
+	if (!is_next(&opens))
+		return 0;
+	pst_judge_open(half, file, 0, &v);
+	verdict = v;
+	answer();
+	return 0;
+}
+
+static __always_inline int started(struct linux_binprm *bprm)
+{
+	struct pst_verdict v = {};
+
+	if (!is_next(&execs))
+		return 0;
+	pst_judge_exec(half, bprm, &v);
+	verdict = v;
+	answer();
+	return 0;
+}
+
+SEC("?lsm/file_open")
+int BPF_PROG(engine_lsm_open, struct file *file)
+{
+	return opened(file);
+}
+
+SEC("?lsm/bprm_check_security")
+int BPF_PROG(engine_lsm_exec, struct linux_binprm *bprm)
+{
+	return started(bprm);
+}
+
+SEC("?fentry/security_file_open")
+int BPF_PROG(engine_fentry_open, struct file *file)
+{
+	return opened(file);
+}
+
+SEC("?fentry/security_bprm_check")
+int BPF_PROG(engine_fentry_exec, struct linux_binprm *bprm)
+{
+	return started(bprm);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
