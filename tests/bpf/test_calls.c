@@ -10,6 +10,7 @@
 #include "bpf/calls.skel.h"
 #include "bpf/sysexit.skel.h"
 #include "tests/bpf/procs.h"
+#include "tests/bpf/rungs.h"
 
 /* Both are attached at once, each with a ring of its own; a test looks at one of them. */
 struct rung {
@@ -758,42 +759,26 @@ static int teardown(void **state)
 	return folder_remove(base);
 }
 
-#define ON_BOTH(name)                                                                                        \
-	static void test_##name##_fexit(void **state)                                                        \
-	{                                                                                                    \
-		rung = &fexit_rung;                                                                          \
-		if (!rung->fexit)                                                                            \
-			skip_because("this kernel loads no fexit program");                                  \
-		check_##name(state);                                                                         \
-	}                                                                                                    \
-	static void test_##name##_sysexit(void **state)                                                      \
-	{                                                                                                    \
-		rung = &sysexit_rung;                                                                        \
-		check_##name(state);                                                                         \
-	}
-
-ON_BOTH(bpf)
-ON_BOTH(ptrace)
-ON_BOTH(namespace)
-ON_BOTH(memfd)
-ON_BOTH(compat)
-ON_BOTH(perf)
-ON_BOTH(exec_memory)
-ON_BOTH(proc_mem)
-
-#define BOTH(name) cmocka_unit_test(test_##name##_fexit), cmocka_unit_test(test_##name##_sysexit)
+ON_RUNGS(fexit, bpf)
+ON_RUNGS(fexit, ptrace)
+ON_RUNGS(fexit, namespace)
+ON_RUNGS(fexit, memfd)
+ON_RUNGS(fexit, compat)
+ON_RUNGS(fexit, perf)
+ON_RUNGS(fexit, exec_memory)
+ON_RUNGS(fexit, proc_mem)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(bpf),
-		BOTH(ptrace),
-		BOTH(namespace),
-		BOTH(memfd),
-		BOTH(compat),
-		BOTH(perf),
-		BOTH(exec_memory),
-		BOTH(proc_mem),
+		RUNGS(fexit, bpf),
+		RUNGS(fexit, ptrace),
+		RUNGS(fexit, namespace),
+		RUNGS(fexit, memfd),
+		RUNGS(fexit, compat),
+		RUNGS(fexit, perf),
+		RUNGS(fexit, exec_memory),
+		RUNGS(fexit, proc_mem),
 		cmocka_unit_test(test_bound),
 	};
 

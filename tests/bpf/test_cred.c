@@ -8,6 +8,7 @@
 #include "bpf/cred.skel.h"
 #include "bpf/sysexit.skel.h"
 #include "tests/bpf/procs.h"
+#include "tests/bpf/rungs.h"
 
 static char base[64];
 
@@ -354,39 +355,20 @@ static int teardown(void **state)
 	return folder_remove(base);
 }
 
-#define ON_BOTH(name)                                                                                        \
-	static void test_##name##_fentry(void **state)                                                       \
-	{                                                                                                    \
-		rung = &fentry_rung;                                                                         \
-		if (!rung->fentry)                                                                           \
-			skip_because("this kernel loads no fentry program");                                 \
-		check_##name(state);                                                                         \
-	}                                                                                                    \
-	static void test_##name##_sysexit(void **state)                                                      \
-	{                                                                                                    \
-		rung = &sysexit_rung;                                                                        \
-		check_##name(state);                                                                         \
-	}
-
-ON_BOTH(calls)
-ON_BOTH(silence)
-ON_BOTH(userns)
-ON_BOTH(compat)
-ON_BOTH(exec)
+ON_RUNGS(fentry, calls)
+ON_RUNGS(fentry, silence)
+ON_RUNGS(fentry, userns)
+ON_RUNGS(fentry, compat)
+ON_RUNGS(fentry, exec)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_calls_fentry),
-		cmocka_unit_test(test_silence_fentry),
-		cmocka_unit_test(test_userns_fentry),
-		cmocka_unit_test(test_compat_fentry),
-		cmocka_unit_test(test_exec_fentry),
-		cmocka_unit_test(test_calls_sysexit),
-		cmocka_unit_test(test_silence_sysexit),
-		cmocka_unit_test(test_userns_sysexit),
-		cmocka_unit_test(test_compat_sysexit),
-		cmocka_unit_test(test_exec_sysexit),
+		RUNGS(fentry, calls),
+		RUNGS(fentry, silence),
+		RUNGS(fentry, userns),
+		RUNGS(fentry, compat),
+		RUNGS(fentry, exec),
 		cmocka_unit_test(test_before_unknown),
 	};
 

@@ -7,6 +7,7 @@
 #include "bpf/execfail32.skel.h"
 #include "bpf/sysexit.skel.h"
 #include "tests/bpf/procs.h"
+#include "tests/bpf/rungs.h"
 
 static char base[64];
 
@@ -448,50 +449,28 @@ static int teardown(void **state)
 	return folder_remove(base);
 }
 
-#define ON_BOTH(name)                                                                                        \
-	static void test_##name##_fexit(void **state)                                                        \
-	{                                                                                                    \
-		rung = &fexit_rung;                                                                          \
-		if (!rung->fexit)                                                                            \
-			skip_because("this kernel loads no fexit program");                                  \
-		check_##name(state);                                                                         \
-	}                                                                                                    \
-	static void test_##name##_sysexit(void **state)                                                      \
-	{                                                                                                    \
-		rung = &sysexit_rung;                                                                        \
-		check_##name(state);                                                                         \
-	}
-ON_BOTH(errors)
-ON_BOTH(argv_limits)
-ON_BOTH(bad_pointers)
-ON_BOTH(absent_page)
-ON_BOTH(longest_filename)
-ON_BOTH(execveat)
-ON_BOTH(execvp)
-ON_BOTH(success_is_silent)
-ON_BOTH(32_bit)
+ON_RUNGS(fexit, errors)
+ON_RUNGS(fexit, argv_limits)
+ON_RUNGS(fexit, bad_pointers)
+ON_RUNGS(fexit, absent_page)
+ON_RUNGS(fexit, longest_filename)
+ON_RUNGS(fexit, execveat)
+ON_RUNGS(fexit, execvp)
+ON_RUNGS(fexit, success_is_silent)
+ON_RUNGS(fexit, 32_bit)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_errors_fexit),
-		cmocka_unit_test(test_argv_limits_fexit),
-		cmocka_unit_test(test_bad_pointers_fexit),
-		cmocka_unit_test(test_absent_page_fexit),
-		cmocka_unit_test(test_longest_filename_fexit),
-		cmocka_unit_test(test_execveat_fexit),
-		cmocka_unit_test(test_execvp_fexit),
-		cmocka_unit_test(test_success_is_silent_fexit),
-		cmocka_unit_test(test_32_bit_fexit),
-		cmocka_unit_test(test_errors_sysexit),
-		cmocka_unit_test(test_argv_limits_sysexit),
-		cmocka_unit_test(test_bad_pointers_sysexit),
-		cmocka_unit_test(test_absent_page_sysexit),
-		cmocka_unit_test(test_longest_filename_sysexit),
-		cmocka_unit_test(test_execveat_sysexit),
-		cmocka_unit_test(test_execvp_sysexit),
-		cmocka_unit_test(test_success_is_silent_sysexit),
-		cmocka_unit_test(test_32_bit_sysexit),
+		RUNGS(fexit, errors),
+		RUNGS(fexit, argv_limits),
+		RUNGS(fexit, bad_pointers),
+		RUNGS(fexit, absent_page),
+		RUNGS(fexit, longest_filename),
+		RUNGS(fexit, execveat),
+		RUNGS(fexit, execvp),
+		RUNGS(fexit, success_is_silent),
+		RUNGS(fexit, 32_bit),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

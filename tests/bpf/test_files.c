@@ -7,6 +7,7 @@
 #include "bpf/files.skel.h"
 #include "bpf/sysexit.skel.h"
 #include "tests/bpf/procs.h"
+#include "tests/bpf/rungs.h"
 
 #define RESOLVED (rung->fexit)
 
@@ -1188,66 +1189,50 @@ static int teardown(void **state)
 	return chdir("/") || folder_remove(base);
 }
 
-#define ON_BOTH(name)                                                                                        \
-	static void test_##name##_fexit(void **state)                                                        \
-	{                                                                                                    \
-		rung = &fexit_rung;                                                                          \
-		if (!rung->fexit)                                                                            \
-			skip_because("this kernel loads no fexit program");                                  \
-		check_##name(state);                                                                         \
-	}                                                                                                    \
-	static void test_##name##_sysexit(void **state)                                                      \
-	{                                                                                                    \
-		rung = &sysexit_rung;                                                                        \
-		check_##name(state);                                                                         \
-	}
-
-ON_BOTH(unlink)
-ON_BOTH(rename)
-ON_BOTH(link)
-ON_BOTH(symlink)
-ON_BOTH(mkdir)
-ON_BOTH(mknod)
-ON_BOTH(chmod)
-ON_BOTH(chown)
-ON_BOTH(truncate)
-ON_BOTH(xattr)
-ON_BOTH(mount)
-ON_BOTH(umount)
-ON_BOTH(pivot)
-ON_BOTH(move)
-ON_BOTH(long)
-ON_BOTH(through)
-ON_BOTH(compat)
-ON_BOTH(overlay)
-ON_BOTH(io_uring)
-ON_BOTH(many)
-
-#define BOTH(name) cmocka_unit_test(test_##name##_fexit), cmocka_unit_test(test_##name##_sysexit)
+ON_RUNGS(fexit, unlink)
+ON_RUNGS(fexit, rename)
+ON_RUNGS(fexit, link)
+ON_RUNGS(fexit, symlink)
+ON_RUNGS(fexit, mkdir)
+ON_RUNGS(fexit, mknod)
+ON_RUNGS(fexit, chmod)
+ON_RUNGS(fexit, chown)
+ON_RUNGS(fexit, truncate)
+ON_RUNGS(fexit, xattr)
+ON_RUNGS(fexit, mount)
+ON_RUNGS(fexit, umount)
+ON_RUNGS(fexit, pivot)
+ON_RUNGS(fexit, move)
+ON_RUNGS(fexit, long)
+ON_RUNGS(fexit, through)
+ON_RUNGS(fexit, compat)
+ON_RUNGS(fexit, overlay)
+ON_RUNGS(fexit, io_uring)
+ON_RUNGS(fexit, many)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(unlink),
-		BOTH(rename),
-		BOTH(link),
-		BOTH(symlink),
-		BOTH(mkdir),
-		BOTH(mknod),
-		BOTH(chmod),
-		BOTH(chown),
-		BOTH(truncate),
-		BOTH(xattr),
-		BOTH(mount),
-		BOTH(umount),
-		BOTH(pivot),
-		BOTH(move),
-		BOTH(long),
-		BOTH(through),
-		BOTH(compat),
-		BOTH(overlay),
-		BOTH(io_uring),
-		BOTH(many),
+		RUNGS(fexit, unlink),
+		RUNGS(fexit, rename),
+		RUNGS(fexit, link),
+		RUNGS(fexit, symlink),
+		RUNGS(fexit, mkdir),
+		RUNGS(fexit, mknod),
+		RUNGS(fexit, chmod),
+		RUNGS(fexit, chown),
+		RUNGS(fexit, truncate),
+		RUNGS(fexit, xattr),
+		RUNGS(fexit, mount),
+		RUNGS(fexit, umount),
+		RUNGS(fexit, pivot),
+		RUNGS(fexit, move),
+		RUNGS(fexit, long),
+		RUNGS(fexit, through),
+		RUNGS(fexit, compat),
+		RUNGS(fexit, overlay),
+		RUNGS(fexit, io_uring),
+		RUNGS(fexit, many),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

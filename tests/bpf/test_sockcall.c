@@ -15,6 +15,7 @@
 #include "bpf/sockcall.skel.h"
 #include "bpf/sysexit.skel.h"
 #include "tests/bpf/procs.h"
+#include "tests/bpf/rungs.h"
 
 #ifndef MAP_32BIT
 #define MAP_32BIT 0x40
@@ -590,46 +591,30 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define ON_BOTH(name)                                                                                        \
-	static void test_##name##_fexit(void **state)                                                        \
-	{                                                                                                    \
-		rung = &fexit_rung;                                                                          \
-		if (!rung->fexit)                                                                            \
-			skip_because("this kernel loads no fexit program");                                  \
-		check_##name(state);                                                                         \
-	}                                                                                                    \
-	static void test_##name##_sysexit(void **state)                                                      \
-	{                                                                                                    \
-		rung = &sysexit_rung;                                                                        \
-		check_##name(state);                                                                         \
-	}
-
-ON_BOTH(socket)
-ON_BOTH(refused)
-ON_BOTH(ordinary)
-ON_BOTH(compat)
-ON_BOTH(bind_ip)
-ON_BOTH(bind_unix)
-ON_BOTH(bind_others)
-ON_BOTH(bind_nothing)
-ON_BOTH(bind_nowhere)
-ON_BOTH(bind_compat)
-
-#define BOTH(name) cmocka_unit_test(test_##name##_fexit), cmocka_unit_test(test_##name##_sysexit)
+ON_RUNGS(fexit, socket)
+ON_RUNGS(fexit, refused)
+ON_RUNGS(fexit, ordinary)
+ON_RUNGS(fexit, compat)
+ON_RUNGS(fexit, bind_ip)
+ON_RUNGS(fexit, bind_unix)
+ON_RUNGS(fexit, bind_others)
+ON_RUNGS(fexit, bind_nothing)
+ON_RUNGS(fexit, bind_nowhere)
+ON_RUNGS(fexit, bind_compat)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH(socket),
-		BOTH(refused),
-		BOTH(ordinary),
-		BOTH(compat),
-		BOTH(bind_ip),
-		BOTH(bind_unix),
-		BOTH(bind_others),
-		BOTH(bind_nothing),
-		BOTH(bind_nowhere),
-		BOTH(bind_compat),
+		RUNGS(fexit, socket),
+		RUNGS(fexit, refused),
+		RUNGS(fexit, ordinary),
+		RUNGS(fexit, compat),
+		RUNGS(fexit, bind_ip),
+		RUNGS(fexit, bind_unix),
+		RUNGS(fexit, bind_others),
+		RUNGS(fexit, bind_nothing),
+		RUNGS(fexit, bind_nowhere),
+		RUNGS(fexit, bind_compat),
 		cmocka_unit_test(test_bound),
 	};
 
