@@ -4,28 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE_FIRST 256
-
-int block_room(void **v, size_t *size, size_t n, size_t bytes)
-{
-	size_t more = *size ? *size * 2 : SIZE_FIRST;
-	void *p;
-
-	if (n < *size)
-		return 0;
-	p = reallocarray(*v, more, bytes);
-	if (!p)
-		return -ENOMEM;
-	*v = p;
-	*size = more;
-	return 0;
-}
-
 int block_entries_add(struct block_entries *entries, const struct block_entry *entry)
 {
 	if (entries->n >= BLOCK_ENTRIES_MAX)
 		return -E2BIG;
-	if (block_room((void **)&entries->v, &entries->size, entries->n, sizeof(*entry)))
+	if (array_room((void **)&entries->v, &entries->size, entries->n, sizeof(*entry)))
 		return -ENOMEM;
 	entries->v[entries->n++] = *entry;
 	return 0;

@@ -5,13 +5,12 @@
 
 #include <errno.h>
 
+#include "policyd/array.h"
 #include "policyd/block/block.h"
 
 /* Number of a text, which gets one if it has none; BLOCK_REASONS - 1 when all are in use; -ENOMEM. */
 int block_reason_number(struct block_reasons *reasons, const char *text, size_t len);
 
-/* Makes room for one more in an array that doubles. 0 or -ENOMEM. */
-int block_room(void **v, size_t *size, size_t n, size_t bytes);
 /* 0; -E2BIG; -ENOMEM. */
 int block_list_add(struct block_list *list, const struct block_entry *entry);
 int block_entries_add(struct block_entries *entries, const struct block_entry *entry);
@@ -21,7 +20,7 @@ static inline int block_list_add_addr4(struct block_list *list, struct block_add
 	if (list->n_addrs4 >= BLOCK_ENTRIES_MAX)
 		return -E2BIG;
 	if (list->n_addrs4 == list->size4 &&
-		block_room((void **)&list->addrs4, &list->size4, list->n_addrs4, sizeof(addr)))
+		array_room((void **)&list->addrs4, &list->size4, list->n_addrs4, sizeof(addr)))
 		return -ENOMEM;
 	list->addrs4[list->n_addrs4++] = addr;
 	return 0;

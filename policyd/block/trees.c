@@ -108,7 +108,7 @@ static int add_record(void *arg, const struct block_entry *entry)
 
 	if (r->n && r->v[r->n - 1] == record)
 		return 0;
-	if (block_room((void **)&r->v, &r->size, r->n, sizeof(*r->v)))
+	if (array_room((void **)&r->v, &r->size, r->n, sizeof(*r->v)))
 		return -ENOMEM;
 	r->v[r->n++] = record;
 	return 0;
@@ -162,7 +162,7 @@ static int add_prefix(void *arg, const struct block_entry *e)
 
 	if (e->ip6 != w->ip6)
 		return 0;
-	if (block_room((void **)&p->v, &p->size, p->n, sizeof(*p->v)))
+	if (array_room((void **)&p->v, &p->size, p->n, sizeof(*p->v)))
 		return -ENOMEM;
 	p->v[p->n++] = (struct prefix){
 		.first = first,

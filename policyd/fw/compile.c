@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policyd/array.h"
 #include "policyd/fw/fw.h"
 #include "policyd/fw/intern.h"
 #include "policyd/fw/intervals.h"
@@ -52,25 +53,9 @@ static void compiler_done(struct compiler *c)
 	free(c->intervals);
 }
 
-/* Makes room for one more in an array that doubles. */
-static int room(void **v, size_t *size, size_t n, size_t bytes)
-{
-	size_t more = *size ? *size * 2 : 256;
-	void *p;
-
-	if (n < *size)
-		return 0;
-	p = reallocarray(*v, more, bytes);
-	if (!p)
-		return -ENOMEM;
-	*v = p;
-	*size = more;
-	return 0;
-}
-
 static int add_edge(struct compiler *c, fw_key at, uint32_t rule)
 {
-	int e = room((void **)&c->edges, &c->edges_size, c->n_edges, sizeof(*c->edges));
+	int e = array_room((void **)&c->edges, &c->edges_size, c->n_edges, sizeof(*c->edges));
 
 	if (!e)
 		c->edges[c->n_edges++] = (struct edge){at, rule};
@@ -121,7 +106,8 @@ static int add_class(struct compiler *c, fw_key start)
 	int e = update_class(c);
 
 	e = e ? e : fw_intern(&c->classes, &c->arena, c->class, c->class_lines, &line);
-	e = e ? e : room((void **)&c->intervals, &c->intervals_size, c->n_intervals, sizeof(*c->intervals));
+	e = e ? e
+	      : array_room((void **)&c->intervals, &c->intervals_size, c->n_intervals, sizeof(*c->intervals));
 	if (!e)
 		c->intervals[c->n_intervals++] = (struct fw_interval){.start = start, .value = line};
 	return e;

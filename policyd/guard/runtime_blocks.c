@@ -46,7 +46,7 @@ int runtime_blocks_put(struct runtime_blocks *blocks, const struct block_entry *
 	if (!b) {
 		if (blocks->n == RUNTIME_BLOCKS_MAX)
 			return -ENOSPC;
-		if (block_room((void **)&blocks->v, &blocks->size, blocks->n, sizeof(*b)))
+		if (array_room((void **)&blocks->v, &blocks->size, blocks->n, sizeof(*b)))
 			return -ENOMEM;
 		b = &blocks->v[blocks->n++];
 		*b = (struct runtime_block){0};

@@ -149,7 +149,7 @@ int policy_class_of(struct policy_tables *t, unsigned dim, uint32_t part, const 
 	struct policy_seen *seen = &t->seen[dim];
 	int e = policy_class_put(t, &t->interns, bits, ret_line);
 
-	e = e ? e : policy_room_for((void **)&seen->v, &seen->size, seen->n, sizeof(*seen->v));
+	e = e ? e : array_room((void **)&seen->v, &seen->size, seen->n, sizeof(*seen->v));
 	if (!e)
 		seen->v[seen->n++] = (uint64_t)part << 32 | *ret_line;
 	return e;
@@ -159,7 +159,7 @@ int policy_class_of(struct policy_tables *t, unsigned dim, uint32_t part, const 
 
 int policy_uses_add(struct policy_uses *u, uint32_t pattern, const struct policy_ask *ask)
 {
-	int e = policy_room_for((void **)&u->v, &u->size, u->n, sizeof(*u->v));
+	int e = array_room((void **)&u->v, &u->size, u->n, sizeof(*u->v));
 
 	if (!e)
 		u->v[u->n++] = (struct policy_use){pattern, ask->first, ask->end};

@@ -15,21 +15,6 @@
 static_assert(POLICY_RULES_MAX <= PST_POL_RULES_MAX && POLICY_POLICIES_MAX <= UINT16_MAX,
 	"what can be read has a number");
 
-int policy_room_for(void **v, size_t *size, size_t n, size_t bytes)
-{
-	size_t more = *size ? *size * 2 : 64;
-	void *p;
-
-	if (n < *size)
-		return 0;
-	p = reallocarray(*v, more, bytes);
-	if (!p)
-		return -ENOMEM;
-	*v = p;
-	*size = more;
-	return 0;
-}
-
 int policy_refuse(
 	struct policy_tables *t, uint32_t rule, const struct policy_cond *at, const char *format, ...)
 {
@@ -135,7 +120,7 @@ static int add_asks(
 		if (dim < 0)
 			continue;
 		asks = &t->asks[dim];
-		e = policy_room_for((void **)&asks->v, &asks->size, asks->n, sizeof(*asks->v));
+		e = array_room((void **)&asks->v, &asks->size, asks->n, sizeof(*asks->v));
 		if (e)
 			return e;
 		asks->v[asks->n++] = (struct policy_ask){&conds->v[i], first, end};

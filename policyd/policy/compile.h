@@ -3,6 +3,7 @@
 #ifndef PST_POLICYD_POLICY_COMPILE_H
 #define PST_POLICYD_POLICY_COMPILE_H
 
+#include "policyd/array.h"
 #include "policyd/fw/intern.h"
 #include "policyd/policy/tables.h"
 
@@ -105,8 +106,6 @@ static inline struct pst_pol_multi_head *policy_multi_head(struct policy_tables 
 	return (struct pst_pol_multi_head *)&t->arena.lines[PST_POL_MULTI_LINE + 2 * multi];
 }
 
-/* Makes room for one more in an array that doubles. */
-int policy_room_for(void **v, size_t *size, size_t n, size_t bytes);
 int policy_refuse(struct policy_tables *t, uint32_t rule, const struct policy_cond *at, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
 

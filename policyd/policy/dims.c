@@ -153,7 +153,7 @@ static int find_spans(struct sweep *s, const struct policy_cond *c)
 
 static int add_edge(struct sweep *s, fw_key at, const struct policy_ask *ask)
 {
-	int e = policy_room_for((void **)&s->edges, &s->edges_size, s->n_edges, sizeof(*s->edges));
+	int e = array_room((void **)&s->edges, &s->edges_size, s->n_edges, sizeof(*s->edges));
 
 	if (!e)
 		s->edges[s->n_edges++] = (struct edge){at, ask->first, ask->end};
@@ -190,8 +190,7 @@ static int add_interval(struct sweep *s, fw_key start, const struct policy_bits 
 	int e = policy_class_of(s->t, s->dim, 0, bits, &line);
 
 	e = e ? e
-	      : policy_room_for(
-			(void **)&s->intervals, &s->intervals_size, s->n_intervals, sizeof(*s->intervals));
+	      : array_room((void **)&s->intervals, &s->intervals_size, s->n_intervals, sizeof(*s->intervals));
 	if (!e)
 		s->intervals[s->n_intervals++] = (struct fw_interval){.start = start, .value = line};
 	return e;

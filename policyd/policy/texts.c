@@ -200,7 +200,7 @@ static int read_names(struct names *names, unsigned as)
 
 	for (size_t i = 0; i < asks->n; i++)
 		for (uint32_t k = 0; k < asks->v[i].cond->n && !e; k++) {
-			e = policy_room_for((void **)&names->v, &names->size, names->n, sizeof(*names->v));
+			e = array_room((void **)&names->v, &names->size, names->n, sizeof(*names->v));
 			if (e)
 				return e;
 			names->v[names->n++] = (struct name_use){

@@ -9,11 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "collector/convert.h"
-#include "proto/base/cleanup.h"
-
-static struct convert convert;
-static struct pst_buf out;
+#include "tests/unit/collector/convert_test.h"
 
 static union {
 	struct pst_rec h;
@@ -28,7 +24,7 @@ static void make(uint16_t kind, const char *base, const char *path, const char *
 
 	memset(&rec, 0, sizeof(rec));
 	rec.r.h.kind = kind;
-	rec.r.task.pid = 13;
+	rec.r.task.pid = DOER;
 	for (int i = 0; i < PST_FILE_PARTS; i++) {
 		rec.r.len[i] = (uint16_t)strlen(parts[i]);
 		memcpy(p, parts[i], rec.r.len[i]);
@@ -39,21 +35,7 @@ static void make(uint16_t kind, const char *base, const char *path, const char *
 
 static const struct pst_event *event(void)
 {
-	static struct pst_event event;
-	struct pst_cur cur;
-
-	out.len = 0;
-	assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), 0);
-	cur = pst_cur(out.p, out.len);
-	assert_int_equal(pst_event_decode(&cur, &event), 0);
-	assert_int_equal(event.sensor[PST_FORK_F_pid].u, 13);
-	return &event;
-}
-
-static void assert_text(const struct pst_event *e, unsigned field, const char *want)
-{
-	assert_int_equal(e->sensor[field].len, strlen(want));
-	assert_memory_equal(e->sensor[field].p, want, strlen(want));
+	return to_event(&rec);
 }
 
 static void paths(void **state)
@@ -238,13 +220,6 @@ static void lies(void **state)
 		assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), -EBADMSG);
 		assert_int_equal(out.len, 0);
 	}
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pst_buf_done(&out);
-	return 0;
 }
 
 int main(void)

@@ -11,35 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "collector/convert.h"
-#include "proto/base/cleanup.h"
-
-static struct convert convert;
-static struct pst_buf out;
-
-#define HEAD(type, kind_)                                                                                    \
-	.h = {.kind = (kind_), .size = sizeof(struct type), .ts_ns = 7}, .task = {.pid = 13, .comm = "doer"}
-
-static const struct pst_event *to_event(const void *rec)
-{
-	static struct pst_event event;
-	const struct pst_rec *h = rec;
-	struct pst_cur cur;
-
-	out.len = 0;
-	assert_int_equal(convert_record(&convert, h, h->size, &out), 0);
-	cur = pst_cur(out.p, out.len);
-	assert_int_equal(pst_event_decode(&cur, &event), 0);
-	assert_ptr_equal(cur.p, cur.end);
-	assert_int_equal(event.sensor[PST_FORK_F_pid].u, 13);
-	return &event;
-}
-
-static void assert_text(const struct pst_event *e, unsigned field, const char *want)
-{
-	assert_int_equal(e->sensor[field].len, strlen(want));
-	assert_memory_equal(e->sensor[field].p, want, strlen(want));
-}
+#include "tests/unit/collector/convert_test.h"
 
 static void sockets_made(void **state)
 {
@@ -144,13 +116,6 @@ static void too_short(void **state)
 		assert_int_equal(convert_record(&convert, &rec.h, rec.h.size, &out), 0);
 		assert_int_equal(convert_topic(kinds[i].kind), PST_TOPIC_NET);
 	}
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pst_buf_done(&out);
-	return 0;
 }
 
 int main(void)
