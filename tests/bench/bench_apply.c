@@ -75,6 +75,8 @@ static void make_tables(struct guard_tables *t)
 	e = e ? e : pst_shm_fake(LINES * sizeof(union pst_line), 2, &t->fw);
 	e = e ? e : pst_shm_fake(sizeof(union pst_line), 2 * LINES, &t->block);
 	e = e ? e : pst_shm_fake(sizeof(struct pst_sigs), 2, &t->sigs);
+	e = e ? e : pst_shm_fake(sizeof(struct pst_offenders), PST_OFFENDER_SETS + 1, &t->offenders);
+	e = e ? e : pst_shm_fake(sizeof(struct pst_sample), PST_SAMPLES, &t->samples);
 	e = e ? e : pst_shm_fake(sizeof(struct pst_guard_counts), CPUS, &t->counts);
 	e = e ? e : guard_tables_check(t, 0);
 	if (e)
