@@ -10,6 +10,13 @@
 #include "proto/abi/guard.h"
 #include "proto/abi/policy_ops.h"
 
+/* maps/<name> */
+#define PST_MAP_POLICY       "policy"       /* array of one struct pst_policy; mapped rw by policyd */
+#define PST_MAP_POLICY_LINES "policy_lines" /* array of two halves of PST_POL_LINES; mapped rw by policyd */
+#define PST_MAP_PATH_LINES   "path_lines"   /* array of two halves of PST_PATHS_LINES; mapped rw by policyd */
+#define PST_MAP_POLICY_NAMES                                                                                 \
+	"policy_names" /* array of two struct pst_pol_labels; mapped rw by policyd, read by the collector */
+
 #define PST_PATHS_AUTOMATA 16
 #define PST_PATHS_LINES    (1u << 16) /* of a half at most: a value of 4 MiB */
 
@@ -100,6 +107,7 @@ static_assert(sizeof(struct pst_paths_head) == 128, "abi");
 /* Rules that one act is held against at most: policyd refuses sets in which an act could meet more. */
 #define PST_POL_VISITS_MAX 1024
 #define PST_POL_ANCESTORS  16 /* of a subject that are known */
+#define PST_POL_NAME       64 /* bytes of a policy's or rule's name, with a NUL */
 
 /* Dimensions in which an act has one class. */
 enum pst_pol_dim {
@@ -303,5 +311,34 @@ struct pst_verdict {
 	__u8 pad;
 };
 static_assert(sizeof(struct pst_verdict) == 16, "abi");
+
+/* ---- what is in force ---- */
+
+/* What a hook can do about an act on this kernel, the stronger the larger. */
+enum pst_pol_level { PST_LEVEL_NONE, PST_LEVEL_OBSERVE, PST_LEVEL_KILL, PST_LEVEL_DENY };
+
+#define PST_POLICY_MOVED 1 /* no program reads these tables any more, or soon: ask the loader */
+
+struct pst_policy {
+	__u64 generation;        /* its low bit: the half of the tables in force; 0: none. Policyd's */
+	__u64 last;              /* policyd's own: the last number that it gave; none comes twice */
+	__u64 key[2];            /* the loader's: of pst_pathhash(), and so the seed of all tables */
+	__u64 flags;             /* the loader's: PST_POLICY_MOVED */
+	__u8 level[PST_OPS_MAX]; /* the loader's: enum pst_pol_level by operation, of what is attached */
+	__u64 pad[20];
+};
+static_assert(sizeof(struct pst_policy) == 264, "abi");
+
+/* Names of the rules of a half, by their numbers: texts for people, by which nothing is decided. */
+struct pst_pol_label {
+	char policy[PST_POL_NAME], rule[PST_POL_NAME]; /* zeros behind them, at least one */
+};
+static_assert(sizeof(struct pst_pol_label) == 128, "abi");
+
+struct pst_pol_labels {
+	__u64 generation; /* 0: being written */
+	__u64 pad[15];
+	struct pst_pol_label rule[PST_POL_RULES_MAX];
+};
 
 #endif

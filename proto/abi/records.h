@@ -79,6 +79,8 @@ enum pst_rec_kind {
 	PST_REC_FILE_MOUNT = 45,
 	PST_REC_FILE_UMOUNT = 46,
 	PST_REC_FILE_PIVOT_ROOT = 47,
+
+	PST_REC_POLICY = 48, /* struct pst_rec_policy: a rule that is more than `allow` took an act */
 };
 
 /* Head of every record. */
@@ -369,6 +371,54 @@ struct pst_rec_file {
 };
 static_assert(sizeof(struct pst_rec_file) + 2 * (PST_FILE_PATH_MAX + PST_CWD_MAX) + 8 <= PST_REC_MAX,
 	"room for a record");
+
+/* What the programs did about an act that a rule took. */
+enum pst_policy_done {
+	PST_DONE_TOLD,   /* nothing else: the rule wants no more, or (action above) the hook cannot do it */
+	PST_DONE_DENIED, /* the call fails with `error` */
+	PST_DONE_KILLED, /* SIGKILL was sent */
+};
+
+/* Members that the operation does not have, or that are not known, are 0. Tail: path[path_len] to[to_len],
+ * padded with zeros to 8. */
+struct pst_rec_policy {
+	struct pst_rec h;
+	struct pst_task task;
+	__u64 ino;          /* of the file */
+	__u64 capabilities; /* asked for, as bits */
+	__u32 dev;          /* kernel dev_t */
+	__u32 generation;   /* of the tables */
+	__u32 rule;         /* its number in them */
+	__u16 policy;       /* the policy's */
+	__u16 error;        /* errno of a denial */
+	__u8 op;            /* enum pst_pol_op */
+	__u8 action;        /* enum pst_pol_action: of the rule in its policy's mode, */
+	__u8 would;         /* and what the rule says */
+	__u8 done;          /* enum pst_policy_done */
+	__u8 hook;          /* enum pst_policy_hook */
+	__u8 file;          /* enum pst_pol_flag from bit 4 on, enum pst_pol_access */
+	__u8 odd;           /* enum pst_object_odd of the path */
+	__u8 told;          /* enum pst_pol_told */
+	__u8 addr[16];      /* of the network operations; IPv4 as ::ffff:a.b.c.d */
+	__u16 port;         /* host order */
+	__u8 family, protocol;
+	__u8 signal;
+	__u8 pad[3];
+	__u32 target_pid; /* of signals and ptrace: thread group, */
+	__u32 pad2;
+	__u64 target_start_ns; /* and its start */
+	__u16 path_len, to_len;
+	__u32 pad3;
+};
+static_assert(sizeof(struct pst_rec_policy) == 152, "abi");
+
+/* Where an act was judged. */
+enum pst_policy_hook {
+	PST_HOOK_LSM = 1,
+	PST_HOOK_FENTRY,
+	PST_HOOK_TRACEPOINT, /* at the end of the call, or of the exec */
+	PST_HOOK_CGROUP,
+};
 
 /* ---- net class ---- */
 
