@@ -13,7 +13,7 @@ static __always_inline int opened(__u32 hook, struct file *file)
 	struct pst_verdict v = {};
 	__u32 half = 0;
 
-	if (pst_gate_closed() || !enforce_asked(PST_OP_FILE_OPEN, &half))
+	if (pst_gate_closed() || !enforce_of_interest(PST_OP_FILE_OPEN, &half))
 		return 0;
 	pst_judge_open(half, file, 0, &v);
 	return enforce(PST_OP_FILE_OPEN, hook, half, &v);
@@ -24,7 +24,7 @@ static __always_inline int started(__u32 hook, struct linux_binprm *bprm)
 	struct pst_verdict v = {};
 	__u32 half = 0;
 
-	if (pst_gate_closed() || !enforce_asked(PST_OP_PROCESS_EXEC, &half))
+	if (pst_gate_closed() || !enforce_of_interest(PST_OP_PROCESS_EXEC, &half))
 		return 0;
 	pst_judge_exec(half, bprm, &v);
 	return enforce(PST_OP_PROCESS_EXEC, hook, half, &v);
@@ -65,7 +65,7 @@ int enforce_begun(__u64 *ctx)
 	__u32 half = 0;
 
 	(void)ctx;
-	if (pst_gate_closed() || !enforce_asked(PST_OP_PROCESS_EXEC, &half))
+	if (pst_gate_closed() || !enforce_asked(PST_OP_PROCESS_EXEC, &half) || pst_interest_begun_none(half))
 		return 0;
 	pst_judge_begun(half, &v);
 	enforce(PST_OP_PROCESS_EXEC, PST_HOOK_TRACEPOINT, half, &v);
@@ -121,7 +121,8 @@ int BPF_PROG(enforce_open_x, struct pt_regs *regs, long fd)
 	__u32 half = 0, asked = 0;
 	struct file *file;
 
-	if (fd < 0 || !opens(regs, &asked) || pst_gate_closed() || !enforce_asked(PST_OP_FILE_OPEN, &half))
+	if (fd < 0 || !opens(regs, &asked) || pst_gate_closed() ||
+		!enforce_of_interest(PST_OP_FILE_OPEN, &half))
 		return 0;
 	file = file_of_fd(fd);
 	if (!file)

@@ -3,7 +3,7 @@
  * What comes of a verdict: the act is denied, its process killed, and a record told of it. A hook's program
  *is
  *
- *	if (pst_gate_closed() || !enforce_asked(PST_OP_X, &half))
+ *	if (pst_gate_closed() || !enforce_of_interest(PST_OP_X, &half))
  *		return 0;
  *	pst_judge_...(half, ..., &v);
  *	return enforce(PST_OP_X, PST_HOOK_X, half, &v);
@@ -15,6 +15,7 @@
 #include "bpf/lib/gate.bpf.h"
 #include "bpf/lib/maps_ring_process.bpf.h"
 #include "bpf/lib/policyjudge.bpf.h"
+#include "bpf/lib/polinterest.bpf.h"
 #include "bpf/lib/task.bpf.h"
 
 #define ENFORCE_SIGKILL 9
@@ -53,6 +54,12 @@ static __always_inline bool enforce_asked(__u32 op, __u32 *half)
 	*half = generation & 1;
 	head = judge_head(generation & 1);
 	return head && *(volatile const __u64 *)&head->ops & PST_OP_BIT(op);
+}
+
+/* And can one of them take what this subject does? */
+static __always_inline bool enforce_of_interest(__u32 op, __u32 *half)
+{
+	return enforce_asked(op, half) && !pst_interest_none(*half, op);
 }
 
 /* ---- throttle ---- */

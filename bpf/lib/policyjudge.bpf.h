@@ -27,6 +27,7 @@ struct judge {
 	volatile __u32 how;   /* JUDGE_BEGUN */
 	volatile __u32 generation;
 	__u32 pad;
+	volatile __u64 tables; /* bpf/lib/polinterest.bpf.h */
 	struct pst_subject subject;
 	struct pst_subject_ns ns;
 	struct pst_verdict verdict;
@@ -266,8 +267,8 @@ __noinline int judge_place(__u32 half)
 
 /* ---- the verdict ---- */
 
-/* All that some rule asks for. */
-static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
+/* All of the subject that some rule asks for. */
+static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 multi)
 {
 	judge_subject();
 	judge_subject_known();
@@ -279,6 +280,12 @@ static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
 		judge_ancestors();
 	if (multi & (1u << PST_POL_EXECUTABLE | 1u << PST_POL_SCOPE_EXECUTABLE))
 		judge_executable(half);
+}
+
+/* All that some rule asks for. */
+static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
+{
+	judge_gather_subject(half, used, multi);
 	judge_object();
 	if (multi & 1u << PST_POL_PATH)
 		judge_place(half);

@@ -120,7 +120,7 @@ __noinline int policy_go_on(__u32 which)
 	if (p->search.words)
 		pst_pol_word(&half, (const struct pst_pol_head *)half.lines, &p->search);
 	else
-		pst_pol_chunk(&half, (const struct pst_pol_head *)half.lines, &p->search);
+		pst_pol_chunk(&half, &p->search);
 	return 0;
 }
 

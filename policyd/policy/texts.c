@@ -419,6 +419,12 @@ static struct pst_pol_cgroup *cgroup_place(struct policy_tables *t, uint64_t id)
 	return room;
 }
 
+/* What programs keep of subjects is void. */
+static void told(struct policy_tables *t)
+{
+	__atomic_fetch_add(&((struct pst_pol_head *)t->arena.lines)->told, 1, __ATOMIC_SEQ_CST);
+}
+
 int policy_cgroup_set(struct policy_tables *t, uint64_t id, const char *path)
 {
 	size_t len = strlen(path);
@@ -444,6 +450,7 @@ int policy_cgroup_set(struct policy_tables *t, uint64_t id, const char *path)
 		return e;
 	__atomic_store_n(&place->class, line, __ATOMIC_RELEASE);
 	__atomic_store_n(&place->id, id, __ATOMIC_RELEASE);
+	told(t);
 	return 0;
 }
 
@@ -451,8 +458,10 @@ void policy_cgroup_forget(struct policy_tables *t, uint64_t id)
 {
 	struct pst_pol_cgroup *place = t->head.cgroups ? cgroup_place(t, id) : NULL;
 
-	if (place && place->id == id)
-		__atomic_store_n(&place->id, PST_POL_CGROUP_GONE, __ATOMIC_RELEASE);
+	if (!place || place->id != id)
+		return;
+	__atomic_store_n(&place->id, PST_POL_CGROUP_GONE, __ATOMIC_RELEASE);
+	told(t);
 }
 
 void policy_cgroups_forget(struct policy_tables *t)

@@ -181,7 +181,8 @@ struct pst_pol_head {
 	__u32 name_mask;   /* lines of names - 1 */
 	__u32 cgroups;     /* likewise */
 	__u32 cgroup_mask; /* likewise */
-	__u32 pad[16];
+	__u32 told;        /* grows with each cgroup that is added or taken out, behind the change */
+	__u32 pad[15];
 };
 static_assert(sizeof(struct pst_pol_head) == 128, "abi");
 

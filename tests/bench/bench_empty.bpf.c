@@ -10,6 +10,49 @@ int empty_enter(__u64 *ctx)
 	return 0;
 }
 
+/* Beside those that enforce policies. */
+SEC("?lsm/file_open")
+int BPF_PROG(empty_open, struct file *file)
+{
+	(void)file;
+	return 0;
+}
+
+SEC("?lsm/bprm_check_security")
+int BPF_PROG(empty_exec, struct linux_binprm *bprm)
+{
+	(void)bprm;
+	return 0;
+}
+
+SEC("?fentry/security_file_open")
+int BPF_PROG(empty_open_f, struct file *file)
+{
+	(void)file;
+	return 0;
+}
+
+SEC("?fentry/security_bprm_check")
+int BPF_PROG(empty_exec_f, struct linux_binprm *bprm)
+{
+	(void)bprm;
+	return 0;
+}
+
+SEC("?tp_btf/sys_exit")
+int empty_exit(__u64 *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exec")
+int empty_begun(__u64 *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
 SEC("tc")
 int empty_tc(struct __sk_buff *ctx)
 {

@@ -30,6 +30,8 @@ struct pst_pol_search {
 	__u32 cut;      /* there were more than PST_POL_VISITS_MAX */
 	__u32 rule;     /* the strongest so far, or PST_POL_NO_RULE; */
 	__u32 strength; /* its PST_POL_STRENGTH() */
+	__u32 used;     /* dimensions that are looked at: those of the head, or fewer, */
+	__u32 multi;    /* likewise */
 	__u32 class_line[PST_POL_DIMS];
 	__u32 ref[PST_POL_DIMS];
 	__u32 base[PST_POL_MULTIS]; /* classes */
@@ -344,21 +346,30 @@ PST_STRIDE_FN __u32 pst_pol_multi_chunks(
 	return chunks;
 }
 
-PST_STRIDE_FN void pst_pol_begin(
-	const struct pst_half *t, const struct pst_pol_head *head, struct pst_pol_search *s)
+/* What the act does not have a class for yet is left out: any rule may take that. */
+PST_STRIDE_FN void pst_pol_begin_with(
+	const struct pst_half *t, struct pst_pol_search *s, __u32 used, __u32 multi)
 {
 	__u32 chunks = (1u << PST_POL_CHUNKS_MAX) - 1, i;
 
 	for (i = 0; i < PST_POL_DIMS; i++)
-		if (head->used & 1u << i)
+		if (used & 1u << i)
 			chunks &= pst_line_at(t, s->class_line[i])->u32[0];
 	for (i = 0; i < PST_POL_MULTIS; i++)
-		if (head->multi & 1u << i)
+		if (multi & 1u << i)
 			chunks &= pst_pol_multi_chunks(t, s, i);
 	s->chunks = chunks;
 	s->words = s->chunk = s->first = s->from = s->visits = s->cut = s->strength = 0;
 	s->bits = 0;
 	s->rule = PST_POL_NO_RULE;
+	s->used = used;
+	s->multi = multi;
+}
+
+PST_STRIDE_FN void pst_pol_begin(
+	const struct pst_half *t, const struct pst_pol_head *head, struct pst_pol_search *s)
+{
+	pst_pol_begin_with(t, s, head->used, head->multi);
 }
 
 /* The class's word for this chunk; 0: it has no rule there. */
@@ -388,21 +399,20 @@ PST_STRIDE_FN __u32 pst_pol_multi_refs(const struct pst_half *t, struct pst_pol_
 	return words >> PST_POL_REF_WORDS;
 }
 
-PST_STRIDE_FN void pst_pol_chunk(
-	const struct pst_half *t, const struct pst_pol_head *head, struct pst_pol_search *s)
+PST_STRIDE_FN void pst_pol_chunk(const struct pst_half *t, struct pst_pol_search *s)
 {
 	__u32 words = 0xff, i;
 
 	s->chunk = pst_fw_lowest(s->chunks);
 	s->chunks &= s->chunks - 1;
 	for (i = 0; i < PST_POL_DIMS; i++) {
-		if (!(head->used & 1u << i))
+		if (!(s->used & 1u << i))
 			continue;
 		s->ref[i] = pst_pol_ref(t, s->class_line[i], s->chunk);
 		words &= s->ref[i] >> PST_POL_REF_WORDS;
 	}
 	for (i = 0; i < PST_POL_MULTIS; i++)
-		if (words && head->multi & 1u << i)
+		if (words && s->multi & 1u << i)
 			words &= pst_pol_multi_refs(t, s, i);
 	s->words = words;
 }
@@ -450,10 +460,10 @@ PST_STRIDE_FN void pst_pol_word(
 	}
 	s->words &= s->words - 1;
 	for (i = 0; i < PST_POL_DIMS; i++)
-		if (head->used & 1u << i)
+		if (s->used & 1u << i)
 			bits &= pst_pol_bits(t, s->ref[i], w);
 	for (i = 0; i < PST_POL_MULTIS; i++)
-		if (bits && head->multi & 1u << i)
+		if (bits && s->multi & 1u << i)
 			bits &= pst_pol_multi_bits(t, s, i, w);
 	s->first = at * 64;
 	s->bits = pst_pol_behind(bits, s->first, s->from);
@@ -532,7 +542,7 @@ PST_STRIDE_FN void pst_pol_step(const struct pst_half *t, const struct pst_pol_h
 	else if (s->words)
 		pst_pol_word(t, head, s);
 	else
-		pst_pol_chunk(t, head, s);
+		pst_pol_chunk(t, s);
 }
 
 #endif
