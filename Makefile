@@ -24,10 +24,12 @@ BUILD    ?= build/san
 else
 BUILD    ?= build
 endif
+# Kernel programs have no sanitizer: build/san takes those of build.
+BPFBUILD := $(BUILD:%/san=%)
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral \
             -Wpointer-arith -Wundef -Wvla
-CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DPST_VERSION='"$(VERSION)"' -DPST_PREFIX='"$(PREFIX)"'
+CPPFLAGS += -I. $(addprefix -I,$(sort $(BUILD) $(BPFBUILD))) -D_GNU_SOURCE -DPST_VERSION='"$(VERSION)"' -DPST_PREFIX='"$(PREFIX)"'
 CFLAGS   += -std=gnu11 -O2 -g $(WARN) -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-aliasing
 LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 ifdef SAN
@@ -48,15 +50,15 @@ include $(wildcard proto/part.mk) $(foreach s,$(STAGES),$(wildcard $(s)/part.mk)
 
 # ---- kernel programs -------------------------------------------------------
 BPF_SRC  := $(wildcard bpf/*.bpf.c)
-BPF_OBJ  := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
+BPF_OBJ  := $(BPF_SRC:bpf/%.bpf.c=$(BPFBUILD)/bpf/%.bpf.o)
 SKEL     := $(BPF_OBJ:.bpf.o=.skel.h)
 
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+$(BPFBUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 	$(Q)$(STRIP) -g $@
-$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+$(BPFBUILD)/bpf/%.skel.h: $(BPFBUILD)/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(*F)_bpf > $@
 
 # ---- user space ------------------------------------------------------------
@@ -185,8 +187,8 @@ $(foreach s,$(STAGES),$(if $(filter $(BUILD)/tests/fuzz/$(s)/%,$(FUZZ_ST)),$(eva
 all: bins docs
 bpf: $(BPF_OBJ) $(SKEL)
 bins: $(BINS)
-units: $(UNIT) $(UNIT_ST) $(BPFTESTS)
-tests-build: bins units $(HELPERS) $(PRELOADS)
+units: $(UNIT) $(UNIT_ST)
+tests-build: bins $(BPFTESTS) $(HELPERS) $(PRELOADS)
 fuzz-build: $(FUZZ) $(FUZZ_ST)
 
 deps:

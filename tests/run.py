@@ -188,13 +188,13 @@ def one_by_one():
 def machines():
     if os.environ.get("PENSTOCK_NO_VM"):
         return
-    for kernel in ("5.10", "6.12", "6.1"):  # the slowest first
-        yield Suite(f"vm/{kernel}", ["tests/vm/suite.sh", kernel], 2400)
+    for config in ("5.10", "6.12", "6.1", "5.10-nolsm", "6.12-nolsm"):  # the slowest first
+        yield Suite(f"vm/{config}", ["tests/vm/suite.sh", config], 2400)
 
 
 def rungs(ran):
     """What no kernel by itself can tell."""
-    names = [s.name for s in ran if s.name == "e2e/rungs" or s.name.startswith("vm/")]
+    names = [s.name for s in ran if s.name == "e2e/rungs" or s.name.startswith("vm/") and "-" not in s.name]
     if "e2e/rungs" not in names or len(names) < 2:
         return []
     return [Suite("rungs", ["tests/vm/rungs.py", *(os.path.join("build/test-logs", n.replace("/", "_") + ".log") for n in names)])]

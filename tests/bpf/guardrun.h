@@ -32,6 +32,9 @@
 
 static struct guard_bpf *skel;
 static bool at_tc; /* the program there, else that at XDP */
+/* What a group of tests runs: in a guest, having one verified takes longer than most tests. */
+enum { LOAD_XDP = 1, LOAD_TC = 2, LOAD_EGRESS = 4 };
+static unsigned guard_loads = LOAD_XDP | LOAD_TC | LOAD_EGRESS;
 static union pst_line *halves[2], *block_halves[2];
 static struct pst_guard *control;
 static const struct pst_guard_counts *counts; /* one a CPU */
@@ -59,6 +62,9 @@ static inline int setup(void **state)
 		return -1;
 	if (guard_prepare)
 		guard_prepare(skel);
+	bpf_program__set_autoload(skel->progs.guard_xdp, guard_loads & LOAD_XDP);
+	bpf_program__set_autoload(skel->progs.guard_tc, guard_loads & LOAD_TC);
+	bpf_program__set_autoload(skel->progs.guard_tc_egress, guard_loads & LOAD_EGRESS);
 	if (guard_bpf__load(skel))
 		return -1;
 	counts = guard_map(skel->maps.guard_counts, (size_t)cpus * sizeof(*counts));

@@ -492,8 +492,10 @@ int main(void)
 	int failed;
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_XDP;
 	failed = cmocka_run_group_tests_name("guard at XDP", tests, setup, teardown);
 
 	at_tc = true;
+	guard_loads = LOAD_TC;
 	return failed + cmocka_run_group_tests_name("guard at tc", tests, setup, teardown);
 }

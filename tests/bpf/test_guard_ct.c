@@ -828,10 +828,13 @@ int main(void)
 	guard_prepare = some_buckets;
 	failed = cmocka_run_group_tests_name("connections at XDP", tests, ct_setup, teardown);
 	at_tc = true;
+	guard_loads = LOAD_TC | LOAD_EGRESS;
 	failed += cmocka_run_group_tests_name("connections at tc", tests, ct_setup, teardown);
 	at_tc = false;
 	guard_prepare = few_beginnings;
+	guard_loads = LOAD_XDP | LOAD_EGRESS;
 	failed += cmocka_run_group_tests_name("connections under load", loads, ct_setup, teardown);
 	guard_prepare = one_bucket;
+	guard_loads = LOAD_XDP | LOAD_EGRESS;
 	return failed + cmocka_run_group_tests_name("connections in one bucket", small, ct_setup, teardown);
 }

@@ -637,7 +637,9 @@ int main(void)
 	int failed;
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_XDP | LOAD_EGRESS;
 	failed = cmocka_run_group_tests_name("floods at XDP", tests, ddos_setup, teardown);
 	at_tc = true;
+	guard_loads = LOAD_TC | LOAD_EGRESS;
 	return failed + cmocka_run_group_tests_name("floods at tc", tests, ddos_setup, teardown);
 }

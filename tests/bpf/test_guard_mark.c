@@ -149,5 +149,6 @@ int main(void)
 		cmocka_unit_test(counted_at_xdp),
 	};
 
+	guard_loads = LOAD_XDP | LOAD_TC;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

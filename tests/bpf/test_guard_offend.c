@@ -673,9 +673,12 @@ int main(void)
 	int failed;
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_XDP | LOAD_EGRESS;
 	failed = cmocka_run_group_tests_name("offenders at XDP", tests, offend_setup, teardown);
 	at_tc = true;
+	guard_loads = LOAD_TC | LOAD_EGRESS;
 	failed += cmocka_run_group_tests_name("offenders at tc", tests, offend_setup, teardown);
 	at_tc = false;
+	guard_loads = LOAD_XDP;
 	return failed + cmocka_run_group_tests_name("offenders under load", loads, offend_setup, teardown);
 }

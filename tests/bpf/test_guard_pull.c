@@ -143,6 +143,7 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_TC | LOAD_EGRESS;
 	return cmocka_run_group_tests_name(
 		"headers that are not contiguous", tests, pull_setup, pull_teardown);
 }

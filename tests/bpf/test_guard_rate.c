@@ -435,11 +435,15 @@ int main(void)
 	int failed;
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_XDP;
 	failed = cmocka_run_group_tests_name("limits at XDP", tests, rate_setup, teardown);
 	at_tc = true;
+	guard_loads = LOAD_TC;
 	failed += cmocka_run_group_tests_name("limits at tc", tests, rate_setup, teardown);
 	at_tc = false;
+	guard_loads = LOAD_XDP;
 	failed += cmocka_run_group_tests_name("limits under load", loads, rate_setup, teardown);
 	guard_prepare = one_set;
+	guard_loads = LOAD_XDP;
 	return failed + cmocka_run_group_tests_name("limits with two places", small, rate_setup, teardown);
 }

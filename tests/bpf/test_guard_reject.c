@@ -371,5 +371,6 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_XDP | LOAD_TC;
 	return cmocka_run_group_tests_name("rejected", tests, setup, teardown);
 }

@@ -751,7 +751,9 @@ int main(void)
 	int failed;
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	guard_loads = LOAD_XDP | LOAD_EGRESS;
 	failed = cmocka_run_group_tests_name("trials at XDP", tests, why_setup, why_teardown);
 	at_tc = true;
+	guard_loads = LOAD_TC | LOAD_EGRESS;
 	return failed + cmocka_run_group_tests_name("trials at tc", tests, why_setup, why_teardown);
 }

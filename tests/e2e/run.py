@@ -17,6 +17,7 @@ import traceback
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CONFIGS = r"(all|none|\d+\.\d+(-nolsm)?)(,(all|\d+\.\d+(-nolsm)?))*"
 
 
 class TapResult(unittest.TestResult):
@@ -92,11 +93,15 @@ def each(suite):
 
 
 def chosen(path, tests):
-    """The tests that a list (tests/vm/chosen) names for this kernel; a name that no test has is an error."""
-    series = ".".join(platform.release().split(".")[:2])
+    """The tests that a list (tests/vm/chosen) names for this kernel as it was started; a name that no test has is an error."""
+    config = os.environ.get("PENSTOCK_VM") or ".".join(platform.release().split(".")[:2])
     with open(path) as f:
         lines = [line.split()[:2] for line in f if line.startswith("e2e/")]
-    names = {name.removeprefix("e2e/"): kernels == "all" or series in kernels.split(",") for name, kernels in lines}
+    for name, configs in lines:
+        if not re.fullmatch(CONFIGS, configs):
+            raise SystemExit(f"{path}: {name}: not configurations: {configs}")
+    here = {config} if "-" in config else {config, "all"}
+    names = {name.removeprefix("e2e/"): not here.isdisjoint(configs.split(",")) for name, configs in lines}
     modules = {t.id().split(".")[0] for t in tests}
 
     def named(test, name):
@@ -106,7 +111,7 @@ def chosen(path, tests):
         if not os.path.exists(os.path.join(HERE, module + ".py")) or \
                 module in modules and not any(named(t, name) for t in tests):
             raise SystemExit(f"{path}: there is no test {name}")
-    return [t for t in tests if any(here and named(t, name) for name, here in names.items())]
+    return [t for t in tests if any(wanted and named(t, name) for name, wanted in names.items())]
 
 
 def main():

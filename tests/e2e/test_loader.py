@@ -288,6 +288,9 @@ class Ladder(LoaderTest):
         if features["lsm"]["available"]:
             self.assertIn("bpf", lsm)
             self.assertIn("deny", features["lsm"]["can"])
+        elif features["fentry"]["available"]:  # then these are taken too, and never called
+            self.assertNotIn("bpf", lsm)
+            self.assertIn("bpf is not among the LSMs", features["lsm"]["why"])
         rungs = {s["name"]: s["rungs"] for s in probe["sensors"]}
         self.assertTrue(rungs["process"][0]["available"], rungs["process"])
         for name, list_ in rungs.items():

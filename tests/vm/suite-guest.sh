@@ -1,13 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs inside the VM, started by suite.sh with its options. Each program of the tests is run by itself: one that hangs
+# Runs inside the VM, started by suite.sh with its arguments. Each program of the tests is run by itself: one that hangs
 # takes no other with it.
 set -u
 cd / || exit 1
 mkdir -p /tmp/suite
 bad=0
 mode=all
+# What this is, for tests and tests/vm/chosen: the series of the kernel, -nolsm behind it when it was started without bpf among its
+# security modules.
+PENSTOCK_VM=$(uname -r | cut -d. -f1,2)
+[[ "$1" != *-nolsm ]] || PENSTOCK_VM+=-nolsm
+export PENSTOCK_VM
+shift
 
 # Done by a guest before this one, which did not live to the end?
 is_done() {
@@ -29,14 +35,24 @@ try() {
 	echo "# $name: $((SECONDS - since)) s"
 }
 
-# chosen NAME: does tests/vm/chosen have it, or a part of it, for this kernel?
-series=$(uname -r | cut -d. -f1,2)
+# A kernel that was started otherwise than its name says would pass tests that it has not had.
+is_as_named() {
+	local has=no wanted=yes
+	[[ ",$(</sys/kernel/security/lsm)," != *,bpf,* ]] || has=yes
+	[[ "$PENSTOCK_VM" != *-nolsm ]] || wanted=no
+	[[ "$has" != "$wanted" ]] || return 0
+	echo "not ok - the guest is $PENSTOCK_VM: its security modules are $(</sys/kernel/security/lsm)"
+	exit 1
+}
+
+# chosen NAME: does tests/vm/chosen have it, or a part of it, for this configuration?
 chosen() {
-	local name kernels missing=1
-	[[ "$1" == bpf/* ]] && missing=0
-	while read -r name kernels _; do
+	local name configs missing=1
+	[[ "$1" == bpf/* && "$PENSTOCK_VM" != *-nolsm ]] && missing=0
+	while read -r name configs _; do
 		[[ "$name" == "$1" || "$name" == "$1".* ]] || continue
-		[[ "$kernels" == all || ",$kernels," == *",$series,"* ]] && return 0
+		[[ ",$configs," == *",$PENSTOCK_VM,"* ]] && return 0
+		[[ ",$configs," == *,all,* && "$PENSTOCK_VM" != *-nolsm ]] && return 0
 		missing=1
 	done </tests/vm/chosen
 	return "$missing"
@@ -116,6 +132,7 @@ kernel_log() {
 	fi
 }
 
+is_as_named
 case "${1-}" in
 "")
 	mode=chosen

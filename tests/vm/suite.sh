@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The same tests as on the host, in a VM with another kernel, in one boot. Prints TAP.
-#   tests/vm/suite.sh KERNEL                 what `make test` runs: the tests of the kernel programs, and what tests/vm/chosen names
-#   tests/vm/suite.sh KERNEL --all           all of them
-#   tests/vm/suite.sh KERNEL --bpf [NAME]... the tests of the kernel programs, or those whose name has a NAME in it
-#   tests/vm/suite.sh KERNEL --e2e [ARG]...  the end-to-end suite; ARGs go to tests/e2e/run.py
+#   tests/vm/suite.sh CONFIG                 what `make test` runs: the tests of the kernel programs, and what tests/vm/chosen names
+#   tests/vm/suite.sh CONFIG --all           all of them
+#   tests/vm/suite.sh CONFIG --bpf [NAME]... the tests of the kernel programs, or those whose name has a NAME in it
+#   tests/vm/suite.sh CONFIG --e2e [ARG]...  the end-to-end suite; ARGs go to tests/e2e/run.py
+# CONFIG is a kernel (5.10, 6.1, ...), or KERNEL-nolsm: started without bpf among its security modules.
 # Exit 77: the VM cannot be had here.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-usage="usage: tests/vm/suite.sh KERNEL [--all | --bpf [NAME]... | --e2e [ARG]...]"
-kernel=${1:?$usage}
+usage="usage: tests/vm/suite.sh KERNEL[-nolsm] [--all | --bpf [NAME]... | --e2e [ARG]...]"
+config=${1:?$usage}
+kernel=${config%-nolsm}
+lsm=landlock,lockdown,yama
+[[ "$config" == *-nolsm ]] || lsm+=,bpf
 shift
 case "${1-}" in
 "" | --all | --bpf | --e2e) ;;
@@ -42,8 +46,8 @@ trap ended TERM INT
 # a CPU that is stuck keeps the other watchdog quiet, so it ends the guest, too.
 words="softlockup_panic=1 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 sysctl.kernel.panic_on_rcu_stall=1"
 attempt() {
-	tests/vm/run.sh --append "$words" --timeout "${PENSTOCK_VM_TIMEOUT:-3600}" --memory 2048 "${data[@]}" --add "$done_list:tests/vm/done" "$kernel" \
-		-- /bin/bash /tests/vm/suite-guest.sh "$@" >"$out" 2>&1 &
+	tests/vm/run.sh --lsm "$lsm" --append "$words" --timeout "${PENSTOCK_VM_TIMEOUT:-3600}" --memory 2048 "${data[@]}" --add "$done_list:tests/vm/done" "$kernel" \
+		-- /bin/bash /tests/vm/suite-guest.sh "$config" "$@" >"$out" 2>&1 &
 	child=$!
 	rc=0
 	wait "$child" || rc=$?
