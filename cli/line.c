@@ -524,6 +524,82 @@ static void mount_line(struct line *l)
 	refused(l);
 }
 
+/* What the act was done to: of most operations there is one of these. */
+static void object(struct line *l)
+{
+	const struct pst_val *s = l->e->sensor;
+
+	if (s[PST_POLICY_F_path].len)
+		word(l, "path");
+	if (s[PST_POLICY_F_to_path].len) {
+		put(l, " → ");
+		field(l, "to_path");
+	}
+	if (s[PST_POLICY_F_raddr].len || s[PST_POLICY_F_rport].u) {
+		put(l, " → ");
+		end(l, "raddr", "rport");
+	}
+	if (s[PST_POLICY_F_laddr].len || s[PST_POLICY_F_lport].u) {
+		put(l, " ");
+		end(l, "laddr", "lport");
+	}
+	if (s[PST_POLICY_F_signal].u)
+		word(l, "signal");
+	if (s[PST_POLICY_F_target_pid].u) {
+		put(l, " → [");
+		field(l, "target_pid");
+		put(l, "]");
+	}
+	if (s[PST_POLICY_F_capabilities].u)
+		word(l, "capabilities");
+}
+
+/* "secrets/nobody else does", or the numbers where the names are not known */
+static void by_rule(struct line *l)
+{
+	put(l, " by ");
+	if (!field(l, "policy")) {
+		put(l, "#");
+		field(l, "policy_id");
+	}
+	put(l, "/");
+	if (!field(l, "policy_rule")) {
+		put(l, "#");
+		field(l, "policy_rule_id");
+	}
+}
+
+static bool says(const struct line *l, unsigned sensor_field, const char *text)
+{
+	const struct pst_val *v = &l->e->sensor[sensor_field];
+
+	return v->len == strlen(text) && !memcmp(v->p, text, v->len);
+}
+
+/* "denied file.open /etc/shadow EACCES by secrets/nobody else does": what was done is the first word, as it
+ * decides the colour. */
+static void policy_line(struct line *l)
+{
+	bool told = says(l, PST_POLICY_F_done, "told");
+
+	if (l->colour)
+		put(l, codes[told ? C_YELLOW : C_RED]);
+	field(l, told ? "action" : "done");
+	if (l->colour)
+		put(l, "\033[0m");
+	word(l, "operation");
+	object(l);
+	refused(l);
+	by_rule(l);
+	if (l->e->sensor[PST_POLICY_F_would].len) {
+		put(l, " (would ");
+		field(l, "would");
+		put(l, ")");
+	} else if (told && !says(l, PST_POLICY_F_action, "audit") && !says(l, PST_POLICY_F_action, "alert")) {
+		put(l, " (only told)");
+	}
+}
+
 static void failed_line(struct line *l)
 {
 	field(l, "filename");
@@ -594,6 +670,7 @@ static const struct {
 	{PST_KIND_FILE_MOUNT, "mount", C_YELLOW, mount_line, false},
 	{PST_KIND_FILE_UMOUNT, "umount", C_YELLOW, file_line, false},
 	{PST_KIND_FILE_PIVOT_ROOT, "pivot_root", C_YELLOW, file_line, false},
+	{PST_KIND_POLICY, "policy", C_DIM, policy_line, false},
 	{PST_KIND_CONNECT, "connect", C_CYAN, connect_line, false},
 	{PST_KIND_ACCEPT, "accept", C_CYAN, ends_line, false},
 	{PST_KIND_LISTEN, "listen", C_CYAN, listen_line, false},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Records of processes; convert_call.c has those of single calls, convert_file.c of files, convert_sock.c of
- * the network. */
+ * the network, convert_policy.c of policies. */
 #include "collector/convert.h"
 
 #include <errno.h>
@@ -203,6 +203,7 @@ static const struct {
 	{PST_REC_FILE_MOUNT, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
 	{PST_REC_FILE_UMOUNT, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
 	{PST_REC_FILE_PIVOT_ROOT, PST_TOPIC_PROC, sizeof(struct pst_rec_file)},
+	{PST_REC_POLICY, PST_TOPIC_PROC, sizeof(struct pst_rec_policy)},
 	{PST_REC_FLOW_EVICTED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
 	{PST_REC_FLOW_READ, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
 	{PST_REC_FLOW_DROPPED, PST_TOPIC_FLOW, sizeof(struct pst_rec_flow)},
@@ -228,6 +229,8 @@ static bool tail_fits(const struct pst_rec *rec, size_t len)
 		return (size_t)failed->filename_len + failed->argv_len <= len - sizeof(*failed);
 	if (convert_is_file(rec->kind))
 		return convert_file_fits((const void *)rec, len);
+	if (rec->kind == PST_REC_POLICY)
+		return convert_policy_fits((const void *)rec, len);
 	return true;
 }
 
@@ -256,6 +259,8 @@ int convert_record(struct convert *c, const struct pst_rec *rec, size_t len, str
 		return convert_exit((const void *)rec, out);
 	case PST_REC_CRED:
 		return convert_cred((const void *)rec, out);
+	case PST_REC_POLICY:
+		return convert_policy_record(c, (const void *)rec, out);
 	default:
 		if (convert_is_file(rec->kind))
 			return convert_file_record((const void *)rec, out);

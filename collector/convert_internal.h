@@ -38,6 +38,9 @@ static inline bool convert_is_file(unsigned kind)
 /* Is its tail as long as it says? */
 bool convert_file_fits(const struct pst_rec_file *r, size_t len);
 int convert_file_record(const struct pst_rec_file *r, struct pst_buf *out);
+/* Likewise. */
+bool convert_policy_fits(const struct pst_rec_policy *r, size_t len);
+int convert_policy_record(struct convert *c, const struct pst_rec_policy *r, struct pst_buf *out);
 int convert_call_record(const struct pst_rec *rec, struct pst_buf *out);
 /* Sockets that are made and bound. */
 int convert_sockcall_record(const struct pst_rec *rec, struct pst_buf *out);

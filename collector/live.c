@@ -244,6 +244,17 @@ static int open_table(struct live *live, const char *map, size_t slot, const cha
 		pst_bus_next_seq(live->sink->bus, topic));
 }
 
+/* Not there: no policies, or a loader that does not know them. */
+static int open_policy_names(struct live *live)
+{
+	const struct pst_fd *fd = pst_fds_find(&live->fds, PST_MAP_POLICY_NAMES);
+	int e = fd ? check_map(fd, sizeof(struct pst_pol_labels), 2) : 0;
+
+	return e || !fd ? e
+			: pst_shm_map(fd->fd, sizeof(struct pst_pol_labels), 2, false,
+				  &live->sink->names.policies);
+}
+
 static int open_maps(struct live *live)
 {
 	const struct pst_fd *ctl = pst_fds_find(&live->fds, PST_MAP_RING_CTL);
@@ -262,6 +273,7 @@ static int open_maps(struct live *live)
 			(size_t)PST_CLASS_MAX * PST_CPUS_MAX, false, &live->stats);
 	for (unsigned i = 0; !e && i < PST_CLASS_MAX; i++)
 		e = open_ring(live, i, &identity);
+	e = e ? e : open_policy_names(live);
 	e = e ? e
 	      : open_table(live, PST_MAP_FLOWS, sizeof(struct pst_flow), "collector.flows", identity,
 			PST_TOPIC_FLOW, &live->sink->tables.flows);
@@ -364,6 +376,7 @@ void live_free(struct live *live)
 	table_close(&live->sink->tables.flows);
 	table_close(&live->sink->tables.udp);
 	table_close(&live->sink->tables.drops);
+	pst_shm_unmap(&live->sink->names.policies);
 	pst_shm_unmap(&live->ctl);
 	pst_shm_unmap(&live->stats);
 	pst_fds_done(&live->fds);

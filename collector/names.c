@@ -13,6 +13,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/log.h"
+#include "proto/base/stat.h"
 
 #define REPORT_MAX (4 << 20)
 
@@ -242,6 +243,47 @@ const char *names_rule(
 		r = rules_of(names, generation);
 	}
 	return r && r->at[counter] && first_ns >= names->rules_begun_ns ? r->text + r->at[counter] : "";
+}
+
+/* ---- rules of policies ---- */
+
+/* By words: others may write there meanwhile, and what was read is thrown away then. */
+static void copy_label(struct pst_pol_label *to, const struct pst_pol_label *from)
+{
+	uint64_t words[sizeof(*to) / sizeof(uint64_t)];
+	const uint64_t *w = (const void *)from;
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(words); i++)
+		words[i] = __atomic_load_n(&w[i], __ATOMIC_RELAXED);
+	memcpy(to, words, sizeof(*to));
+}
+
+static bool read_label(const struct pst_pol_labels *half, uint32_t generation, uint32_t rule,
+	struct pst_pol_label *ret_label)
+{
+	uint64_t before = __atomic_load_n(&half->generation, __ATOMIC_ACQUIRE), after;
+
+	if (!before || (uint32_t)before != generation)
+		return false;
+	copy_label(ret_label, &half->rule[rule]);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	after = __atomic_load_n(&half->generation, __ATOMIC_RELAXED);
+	return before == after && *ret_label->policy && *ret_label->rule &&
+	       memchr(ret_label->policy, 0, sizeof(ret_label->policy)) &&
+	       memchr(ret_label->rule, 0, sizeof(ret_label->rule));
+}
+
+bool names_policy(struct names *names, uint32_t generation, uint32_t rule, struct pst_pol_label *ret_label)
+{
+	const struct pst_shm *map = &names->policies;
+
+	if (map->base && rule < PST_POL_RULES_MAX &&
+		read_label(pst_shm_at(map, generation & 1), generation, rule, ret_label))
+		return true;
+	pst_counter("unnamed_policy_events",
+		"events of policies whose names are not known: of another generation than the names")
+		->value++;
+	return false;
 }
 
 void names_done(struct names *names)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names that only the running kernel knows, from the loader's report: drop reasons, reset reasons,
- * interfaces. */
+ * interfaces. And what policyd calls its rules. */
 #ifndef COLLECTOR_NAMES_H
 #define COLLECTOR_NAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "proto/abi/policy.h"
+#include "proto/base/shm.h"
 
 #define NAMES_MAX    1024 /* of each sort */
 #define NAMES_IFACES 256
@@ -35,6 +38,7 @@ struct names {
 	char *rules_path;           /* owned; NULL: rules have no names */
 	struct rule_names rules[2]; /* the newest first */
 	uint64_t rules_mtime_ns, rules_ino, rules_tried_ns;
+	struct pst_shm policies; /* the map policy_names; none: rules of policies have no names */
 	uint64_t rules_begun_ns; /* flows that began before have rules of the same numbers and other names */
 };
 
@@ -52,6 +56,9 @@ const char *names_rule(
 /* Name or its number as text; "" where the kernel gives no reasons. */
 const char *names_drop(struct names *names, uint32_t reason);
 const char *names_reset(struct names *names, uint32_t reason); /* "" for 0 */
+/* What a rule of the policies of that generation is called. False, which is counted: not known, never the
+ * name of another one. Policyd writes the texts, and @ret_label has an end in both. */
+bool names_policy(struct names *names, uint32_t generation, uint32_t rule, struct pst_pol_label *ret_label);
 /* "" if unknown: numbers repeat between network namespaces. */
 const char *names_iface(const struct names *names, uint32_t ifindex, uint32_t net_ns);
 

@@ -12,7 +12,8 @@ int counts_new(const struct counts_bounds *bounds, struct flows *flows, struct c
 	struct counts **ret_counts)
 {
 	struct counts *counts = calloc(1, sizeof(*counts));
-	struct series_set **sets[] = {&counts->drops, &counts->flow_ends, &counts->alerts, &counts->lost};
+	struct series_set **sets[] = {
+		&counts->drops, &counts->flow_ends, &counts->alerts, &counts->lost, &counts->policy_acts};
 
 	if (!counts)
 		return -ENOMEM;
@@ -39,6 +40,7 @@ void counts_free(struct counts *counts)
 	series_free(counts->flow_ends);
 	series_free(counts->alerts);
 	series_free(counts->lost);
+	series_free(counts->policy_acts);
 	pst_buf_done(&counts->node);
 	free(counts);
 }
@@ -166,6 +168,23 @@ static void count_lost(struct counts *counts, const struct pst_event *event)
 	*series_at(counts->lost, labels, 3) += n;
 }
 
+static void count_policy(struct counts *counts, const struct pst_event *event)
+{
+	static const struct {
+		const char *name;
+		unsigned field;
+	} from[] = {{"policy", PST_POLICY_F_policy}, {"rule", PST_POLICY_F_policy_rule},
+		{"action", PST_POLICY_F_action}, {"done", PST_POLICY_F_done}};
+	struct pick sensor = pick_from(event, 0);
+	struct series_label labels[PST_ARRAY_SIZE(from)];
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(from); i++) {
+		labels[i].name = from[i].name;
+		labels[i].bytes = pick_bytes(&sensor, from[i].field, &labels[i].len);
+	}
+	(*series_at(counts->policy_acts, labels, PST_ARRAY_SIZE(from)))++;
+}
+
 static void take_node(struct counts *counts, const struct pst_event *event)
 {
 	struct pick sensor = pick_from(event, 0);
@@ -211,6 +230,8 @@ void counts_event(struct counts *counts, const struct pst_event *event)
 		return count_flow(counts, event);
 	case PST_KIND_LOSS:
 		return count_lost(counts, event);
+	case PST_KIND_POLICY:
+		return count_policy(counts, event);
 	case PST_KIND_NODE:
 		return take_node(counts, event);
 	default:

@@ -116,7 +116,8 @@ static void expose_overflow(const struct counts *counts, struct expo *expo)
 		const char *name;
 		const struct series_set *set;
 	} sets[] = {{"penstock_packet_drops", counts->drops}, {"penstock_flow_ends", counts->flow_ends},
-		{"penstock_alerts", counts->alerts}, {"penstock_events_lost", counts->lost}};
+		{"penstock_alerts", counts->alerts}, {"penstock_events_lost", counts->lost},
+		{"penstock_policy_acts", counts->policy_acts}};
 
 	expo_family(expo, &metrics_table[M_SERIES_OVERFLOW]);
 	for (unsigned i = 0; i < PST_ARRAY_SIZE(sets); i++)
@@ -155,6 +156,7 @@ void counts_expose(const struct counts *counts, struct expo *expo)
 
 	expose_kinds(counts, expo);
 	expose_set(expo, M_ALERTS, counts->alerts);
+	expose_set(expo, M_POLICY_ACTS, counts->policy_acts);
 	expose(expo, M_PROCESS_FORKS, kinds[PST_KIND_FORK]);
 	expose(expo, M_PROCESS_EXECS, kinds[PST_KIND_EXEC]);
 	expose_errnos(expo, M_PROCESS_EXEC_FAILURES, "error", counts->exec_errors, NULL);

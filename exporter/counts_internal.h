@@ -29,7 +29,7 @@ struct counts {
 	uint64_t resets[DIRS];
 	uint64_t udp_packets_sent, udp_packets_received, udp_bytes_sent, udp_bytes_received;
 	uint64_t flow_packets[PROTOCOLS][DIRS], flow_bytes[PROTOCOLS][DIRS];
-	struct series_set *drops, *flow_ends, *alerts, *lost;
+	struct series_set *drops, *flow_ends, *alerts, *lost, *policy_acts;
 	int64_t wall_offset_ns;
 	bool has_wall_offset;
 	struct pst_buf node; /* labels of the info metric, "" until node_info has come */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policyd/alerts.h"
 #include "policyd/config.h"
 #include "policyd/guard/guard.h"
 #include "policyd/policy/tool.h"
@@ -31,6 +32,7 @@ struct stage {
 	char *last_error; /* of the last reload; NULL: it was good */
 	struct watch *watch, *firewall_watch, *lists_watch, *signatures_watch;
 	struct guard *guard;
+	struct policy_alerts policy_alerts;
 	struct pst_stat *n_rules, *alerts, *suppressed, *reloads, *reload_errors;
 };
 
@@ -44,7 +46,15 @@ static void stage_done(struct stage *s)
 	pst_bus_free(s->bus);
 	pst_loop_free(s->loop);
 	rules_free(s->rules);
+	policy_alerts_done(&s->policy_alerts);
 	free(s->last_error);
+}
+
+static void publish(struct stage *s, const struct pst_event *e, const struct pst_val *v)
+{
+	s->alerts->value++;
+	pst_event_append_policyd(pst_bus_put(s->bus, PST_TOPIC_ALERT), e, v);
+	pst_bus_end(s->bus, PST_TOPIC_ALERT, e->ts_ns);
 }
 
 static void alert(struct stage *s, struct rule *r, const struct pst_event *e)
@@ -54,7 +64,7 @@ static void alert(struct stage *s, struct rule *r, const struct pst_event *e)
 	size_t len;
 
 	r->matched++;
-	if (!rule_take(r, e->ts_ns)) {
+	if (!alert_take(&r->rate, e->ts_ns)) {
 		s->suppressed->value++;
 		return;
 	}
@@ -63,12 +73,23 @@ static void alert(struct stage *s, struct rule *r, const struct pst_event *e)
 	v[PST_POL_severity].u = r->severity;
 	v[PST_POL_message] = pst_val_str(message, len);
 	v[PST_POL_tags] = (struct pst_val){.p = r->tags.p, .len = (uint32_t)r->tags.len, .n = r->n_tags};
-	v[PST_POL_suppressed].u = r->suppressed;
-	r->suppressed = 0;
+	v[PST_POL_suppressed].u = r->rate.suppressed;
+	r->rate.suppressed = 0;
 	r->alerts++;
-	s->alerts->value++;
-	pst_event_append_policyd(pst_bus_put(s->bus, PST_TOPIC_ALERT), e, v);
-	pst_bus_end(s->bus, PST_TOPIC_ALERT, e->ts_ns);
+	publish(s, e, v);
+}
+
+/* What a policy did needs no rule. */
+static void alert_policy(struct stage *s, const struct pst_event *e)
+{
+	struct pst_val v[PST_POL_N] = {0};
+
+	if (!policy_alert_wanted(e))
+		return;
+	if (policy_alert(&s->policy_alerts, e, v))
+		publish(s, e, v);
+	else
+		s->suppressed->value++;
 }
 
 static void match(struct stage *s, const struct pst_event *scanned)
@@ -76,7 +97,7 @@ static void match(struct stage *s, const struct pst_event *scanned)
 	struct pst_cur cur = pst_cur(scanned->raw, scanned->raw_len);
 	struct pst_event e;
 
-	if (!rules_want(s->rules, scanned->kind))
+	if (!rules_want(s->rules, scanned->kind) && scanned->kind != PST_KIND_POLICY)
 		return;
 	if (pst_event_decode(&cur, &e) < 0) {
 		pst_stat(
@@ -84,6 +105,8 @@ static void match(struct stage *s, const struct pst_event *scanned)
 			->value++;
 		return;
 	}
+	if (e.kind == PST_KIND_POLICY)
+		alert_policy(s, &e);
 	for (uint32_t i = 0; i < s->rules->n_by_kind[e.kind]; i++) {
 		struct rule *r = &s->rules->v[s->rules->by_kind[e.kind][i]];
 
@@ -220,7 +243,7 @@ static int on_rules(
 		pst_mp_uint(reply, r->severity);
 		pst_mp_uint(reply, r->matched);
 		pst_mp_uint(reply, r->alerts);
-		pst_mp_uint(reply, r->suppressed);
+		pst_mp_uint(reply, r->rate.suppressed);
 	}
 	return 0;
 }
@@ -313,7 +336,8 @@ static void register_stats(struct stage *s)
 {
 	s->n_rules = pst_gauge("rules", "rules in force");
 	s->alerts = pst_counter("alerts", "alerts published");
-	s->suppressed = pst_counter("suppressed_alerts", "alerts held back by the rules' rate limits");
+	s->suppressed =
+		pst_counter("suppressed_alerts", "alerts held back by rate limits, of rules and of policies");
 	s->reloads = pst_counter("rule_reloads", "times that the rules were read");
 	s->reload_errors = pst_counter("rule_reload_errors", "of which refused");
 }

@@ -159,7 +159,7 @@ size_t rule_message(const struct rule *r, const struct pst_event *e, char buf[RU
 	return len;
 }
 
-bool rule_take(struct rule *r, uint64_t now_ns)
+bool alert_take(struct alert_rate *r, uint64_t now_ns)
 {
 	uint64_t passed = now_ns > r->refilled_ns ? now_ns - r->refilled_ns : 0;
 

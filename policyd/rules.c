@@ -105,16 +105,16 @@ static int parse_rate(struct pst_conf_ctx *ctx, const struct pst_node *node, str
 {
 	char *end;
 
-	r->burst = 0;
+	r->rate.burst = 0;
 	if (!strcmp(node->text, "none"))
 		return 0;
 	errno = 0;
-	r->burst = isdigit((unsigned char)node->text[0]) ? strtoull(node->text, &end, 10) : 0;
-	if (!r->burst || errno || r->burst > 1000000 || *end != '/' ||
-		pst_conf_parse_time(end + 1, &r->interval_ns) < 0 || !r->interval_ns)
+	r->rate.burst = isdigit((unsigned char)node->text[0]) ? strtoull(node->text, &end, 10) : 0;
+	if (!r->rate.burst || errno || r->rate.burst > 1000000 || *end != '/' ||
+		pst_conf_parse_time(end + 1, &r->rate.interval_ns) < 0 || !r->rate.interval_ns)
 		return pst_conf_reject(
 			ctx, node, "rate: expected a number of alerts and a time, such as 10/1m, or none");
-	r->tokens = (double)r->burst;
+	r->rate.tokens = (double)r->rate.burst;
 	return 0;
 }
 
@@ -252,9 +252,7 @@ static int parse_rule(struct pst_conf_ctx *ctx, const struct pst_node *node, str
 		return pst_conf_reject(
 			ctx, node, "expected a rule: a mapping with name, kinds, match, severity, message");
 	r->severity = 3;
-	r->burst = 10;
-	r->tokens = 10;
-	r->interval_ns = 1000000000ull;
+	r->rate = ALERT_RATE;
 	for (const struct pst_node *n = node->child; n; n = n->next) {
 		k = parse_key(ctx, n, r);
 		e = e ? e : k;
@@ -427,7 +425,7 @@ void rules_inherit(struct rules *to, const struct rules *from)
 				continue;
 			r->matched = from->v[j].matched;
 			r->alerts = from->v[j].alerts;
-			r->suppressed = from->v[j].suppressed;
+			r->rate.suppressed = from->v[j].rate.suppressed;
 			break;
 		}
 	}

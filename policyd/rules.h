@@ -81,6 +81,16 @@ struct part {
 	struct named_field field;
 };
 
+/* A rate limit: @burst alerts, one more each @interval_ns / burst; burst 0: none. */
+struct alert_rate {
+	uint64_t burst, interval_ns;
+	double tokens;
+	uint64_t refilled_ns, suppressed; /* @suppressed: since the last alert */
+};
+
+/* What is given without a word about it. */
+#define ALERT_RATE ((struct alert_rate){.burst = 10, .tokens = 10, .interval_ns = 1000000000ull})
+
 struct rule {
 	char *name; /* owned */
 	uint64_t severity;
@@ -90,11 +100,7 @@ struct rule {
 	uint32_t n_parts;
 	struct pst_buf tags; /* encoded list */
 	uint32_t n_tags;
-	/* rate limit: @burst alerts, one more each @interval_ns / burst; burst 0: none */
-	uint64_t burst, interval_ns;
-	/* state */
-	double tokens;
-	uint64_t refilled_ns, suppressed;
+	struct alert_rate rate;
 	uint64_t matched, alerts;
 };
 
@@ -121,7 +127,7 @@ bool cond_match(const struct cond *cond, const struct pst_event *event);
 /* The message's text; returns its length (at most RULE_MESSAGE_MAX). */
 size_t rule_message(const struct rule *rule, const struct pst_event *event, char buf[RULE_MESSAGE_MAX + 1]);
 /* May it alert now? Else it is counted as suppressed. */
-bool rule_take(struct rule *rule, uint64_t now_ns);
+bool alert_take(struct alert_rate *rate, uint64_t now_ns);
 
 /* Resolve a field's name for all kinds; -ENOENT if no kind has it. */
 int named_field_init(struct named_field *field, const char *name);

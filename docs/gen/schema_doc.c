@@ -53,6 +53,9 @@ static const struct name formats[] = {
 	[PST_FMT_HEX] = {"hex", "text and JSON: `\"0x1f\"`"},
 	[PST_FMT_CREDFLAGS] = {"cred_flags", "text: joined by `|`; JSON: an array of names"},
 	[PST_FMT_CODE] = {"code", "a number of which 0 says something: never left out"},
+	[PST_FMT_FILEFLAGS] = {"file_flags", "text: joined by `|`; JSON: an array of names"},
+	[PST_FMT_ACCESS] = {"access", "text: joined by `|`; JSON: an array of names"},
+	[PST_FMT_PATHODD] = {"path_odd", "text: joined by `|`; JSON: an array of names"},
 };
 
 static const char *const topic_help[PST_TOPICS] = {

@@ -62,6 +62,11 @@ static const char *const tcp_flags[] = {"FIN", "SYN", "RST", "PSH", "ACK", "URG"
 static const char *const exec_flags[] = {
 	"argv_cut", "path_cut", "cwd_cut", "memfd", "unlinked", "upper", "argv_fault", "setid"};
 static const char *const cred_flags[] = {"in_exec", "before_unknown"};
+/* enum pst_pol_flag, enum pst_pol_access, enum pst_object_odd */
+static const char *const file_flags[] = {"memfd", "unlinked", "upper", "setid"};
+static const char *const accesses[] = {"read", "write", "execute", "append"};
+static const char *const path_odd[] = {
+	"cut", "nowhere", "detached", "foreign", "removed", "mountless", "own"};
 
 /* enum of net/tcp_states.h, which user space only has in part */
 static const char *const tcp_states[] = {NULL, "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1",
@@ -199,6 +204,15 @@ const char *const *pst_name_bits(enum pst_field_format format, unsigned *ret_n)
 	case PST_FMT_CREDFLAGS:
 		*ret_n = PST_ARRAY_SIZE(cred_flags);
 		return cred_flags;
+	case PST_FMT_FILEFLAGS:
+		*ret_n = PST_ARRAY_SIZE(file_flags);
+		return file_flags;
+	case PST_FMT_ACCESS:
+		*ret_n = PST_ARRAY_SIZE(accesses);
+		return accesses;
+	case PST_FMT_PATHODD:
+		*ret_n = PST_ARRAY_SIZE(path_odd);
+		return path_odd;
 	default:
 		*ret_n = 0;
 		return NULL;

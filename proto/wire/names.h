@@ -10,8 +10,8 @@
 /* "tcp", "ECONNREFUSED", "SIGKILL", "ESTABLISHED", "inet6", "in", "warning", "true"; NULL: the format or the
  * number has no name. */
 const char *pst_name_of(enum pst_field_format format, uint64_t v);
-/* Names by bit of a format of flags (CAPS, TCPFLAGS, EXECFLAGS, CREDFLAGS), their number in @ret_n; NULL: not
- * flags. */
+/* Names by bit of a format of flags (CAPS, TCPFLAGS, EXECFLAGS, CREDFLAGS, FILEFLAGS, ACCESS, PATHODD), their
+ * number in @ret_n; NULL: not flags. */
 const char *const *pst_name_bits(enum pst_field_format format, unsigned *ret_n);
 /* The number of a name of either sort (one flag: its bit), or -EINVAL. Signals and capabilities also without
  * SIG and CAP_, in any case. */

@@ -46,6 +46,9 @@ enum pst_field_format {
 	PST_FMT_HEX,
 	PST_FMT_CREDFLAGS,
 	PST_FMT_CODE, /* a number whose 0 says something: never empty */
+	PST_FMT_FILEFLAGS,
+	PST_FMT_ACCESS,
+	PST_FMT_PATHODD,
 };
 
 struct pst_field {

@@ -103,6 +103,12 @@ static uint64_t typical_number(unsigned format, unsigned i)
 		return 0x89;
 	case PST_FMT_CREDFLAGS:
 		return 2;
+	case PST_FMT_FILEFLAGS:
+		return 9;
+	case PST_FMT_ACCESS:
+		return 3;
+	case PST_FMT_PATHODD:
+		return 0x41;
 	case PST_FMT_ID:
 		return i % 3 ? 1000 + i : i % 2 ? 0 : 4294967295;
 	case PST_FMT_SEVERITY:

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			struct rule *r = &rules->v[rules->by_kind[e.kind][i]];
 			char text[RULE_MESSAGE_MAX + 1];
 
-			if ((!r->match || cond_match(r->match, &e)) && rule_take(r, e.ts_ns))
+			if ((!r->match || cond_match(r->match, &e)) && alert_take(&r->rate, e.ts_ns))
 				rule_message(r, &e, text);
 		}
 	}

@@ -159,6 +159,42 @@ static void alerts(void **state)
 	pst_buf_done(&alert);
 }
 
+static void feed_policy(struct fixture *f, const char *rule, const char *action, const char *done)
+{
+	struct pst_val v[PST_SENSOR_FIELDS_MAX] = {0};
+
+	v[PST_POLICY_F_pid].u = 1;
+	v[PST_POLICY_F_operation] = pst_val_str("file.open", 9);
+	v[PST_POLICY_F_policy] = pst_val_str("secrets", 7);
+	v[PST_POLICY_F_policy_rule] = pst_val_str(rule, strlen(rule));
+	v[PST_POLICY_F_action] = pst_val_str(action, strlen(action));
+	v[PST_POLICY_F_done] = pst_val_str(done, strlen(done));
+	feed(f, PST_KIND_POLICY, v);
+}
+
+static void policies(void **state)
+{
+	struct fixture *f = *state;
+	char rule[16];
+
+	feed_policy(f, "no \"one\"", "deny", "denied");
+	feed_policy(f, "no \"one\"", "deny", "denied");
+	feed_policy(f, "no \"one\"", "deny", "told");
+	feed_policy(f, "", "kill", "killed");
+	check(f, "events_total{kind=\"policy\"} 4");
+	check(f, "policy_acts_total{policy=\"secrets\",rule=\"no "
+		 "\\\"one\\\"\",action=\"deny\",done=\"denied\"} 2");
+	check(f, "policy_acts_total{policy=\"secrets\",rule=\"no "
+		 "\\\"one\\\"\",action=\"deny\",done=\"told\"} 1");
+	check(f, "policy_acts_total{policy=\"secrets\",rule=\"\",action=\"kill\",done=\"killed\"} 1");
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(rule, sizeof(rule), "r%u", i);
+		feed_policy(f, rule, "audit", "told");
+	}
+	check(f, "policy_acts_total{policy=\"other\",rule=\"other\",action=\"other\",done=\"other\"} 9");
+	check(f, "series_overflow_total{metric=\"penstock_policy_acts\"} 9");
+}
+
 static void feed_judged(struct fixture *f, uint16_t sport, uint64_t bytes, uint64_t delta, const char *end,
 	const char *verdict, const char *rule)
 {
@@ -288,6 +324,7 @@ static void hostile(void **state)
 		{0x93, PST_KIND_FLOW, 1, 0x93, 0xa1, 'x', 0xff, 0xa1, 'y'}, /* texts, a negative number */
 		{0x93, PST_KIND_LOSS, 1, 0x92, 0xc0, 0xc0},
 		{0x93, PST_KIND_NODE, 1, 0x91, 0x80},
+		{0x93, PST_KIND_POLICY, 1, 0x92, 0x05, 0x80},
 		{0x93, 0x7f, 1, 0x90}, /* no such kind */
 		{0x93, 0xcd, 0xff, 0xff, 1, 0x90},
 	};
@@ -303,7 +340,7 @@ static void hostile(void **state)
 	}
 	check(f, "events_total{kind=\"unknown\"} 2");
 	check(f, "packet_drops_total{reason=\"unknown\"} 2");
-	check(f, "alerts_total{rule=\"\",severity=\"debug\"} 7");
+	check(f, "alerts_total{rule=\"\",severity=\"debug\"} 8");
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -315,6 +352,7 @@ int main(void)
 		TEST(tcp),
 		TEST(drops_and_losses_are_bounded),
 		TEST(alerts),
+		TEST(policies),
 		TEST(flows),
 		TEST(flows_that_were_dropped),
 		TEST(learns_cgroups_and_the_clock),

@@ -209,20 +209,20 @@ static void test_rate(void **state)
 	uint64_t t = 100000000000ull;
 
 	(void)state;
-	assert_true(rule_take(r, t));
-	assert_true(rule_take(r, t));
-	assert_false(rule_take(r, t));
-	assert_false(rule_take(r, t + 1));
-	assert_int_equal(r->suppressed, 2);
-	assert_true(rule_take(r, t + 600000000)); /* 1.2 tokens came back */
-	assert_false(rule_take(r, t + 600000000));
+	assert_true(alert_take(&r->rate, t));
+	assert_true(alert_take(&r->rate, t));
+	assert_false(alert_take(&r->rate, t));
+	assert_false(alert_take(&r->rate, t + 1));
+	assert_int_equal(r->rate.suppressed, 2);
+	assert_true(alert_take(&r->rate, t + 600000000)); /* 1.2 tokens came back */
+	assert_false(alert_take(&r->rate, t + 600000000));
 	/* events of two rings: each time back by 10 ms and on again grants nothing */
 	for (unsigned i = 0; i < 10000; i++)
-		assert_false(rule_take(r, t + 600000000 - i % 2 * 10000000));
+		assert_false(alert_take(&r->rate, t + 600000000 - i % 2 * 10000000));
 	/* time that goes back gives nothing and breaks nothing */
-	assert_false(rule_take(r, 5));
+	assert_false(alert_take(&r->rate, 5));
 	/* the recording is played again, from its beginning */
-	assert_true(rule_take(r, 5 + 500000000));
+	assert_true(alert_take(&r->rate, 5 + 500000000));
 	rules_free(rules);
 }
 
