@@ -455,10 +455,14 @@ void policy_cgroup_forget(struct policy_tables *t, uint64_t id)
 		__atomic_store_n(&place->id, PST_POL_CGROUP_GONE, __ATOMIC_RELEASE);
 }
 
-void policy_cgroups_forget(struct policy_tables *t)
+void policy_late_forget(struct policy_tables *t)
 {
 	policy_interns_done(&t->late);
 	t->arena.used = t->mark;
+	t->n_filled = 0;
 	if (t->head.cgroups)
 		memset(t->arena.lines + t->head.cgroups, 0, CGROUP_LINES * sizeof(union pst_line));
+	if (t->head.inodes)
+		memset(t->arena.lines + t->head.inodes, 0,
+			((size_t)t->head.inode_mask + 1) * sizeof(union pst_line));
 }
