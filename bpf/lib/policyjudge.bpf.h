@@ -11,7 +11,7 @@
 #define PST_POLICYJUDGE_BPF_H
 
 #include "bpf/lib/pathclass.bpf.h"
-#include "bpf/lib/policylook.bpf.h"
+#include "bpf/lib/polinode.bpf.h"
 #include "bpf/lib/polsubject.bpf.h"
 
 #define JUDGE_TRIES   3
@@ -265,10 +265,22 @@ __noinline int judge_place(__u32 half)
 	return 0;
 }
 
+/* What rules have of the executable's inode, of which they name some. */
+__noinline int judge_executable_inode(__u32 half)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct judge *j = judge_here();
+
+	if (!p || !j || j->how & JUDGE_BEGUN)
+		return 0;
+	p->act.executable_inode = polinode(half, j->subject.exe.dev, j->subject.exe.ino);
+	return 0;
+}
+
 /* ---- the verdict ---- */
 
 /* All of the subject that some rule asks for. */
-static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 multi)
+static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 multi, __u32 inodes)
 {
 	judge_subject();
 	judge_subject_known();
@@ -280,15 +292,21 @@ static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 m
 		judge_ancestors();
 	if (multi & (1u << PST_POL_EXECUTABLE | 1u << PST_POL_SCOPE_EXECUTABLE))
 		judge_executable(half);
+	if (inodes & POLINODE_EXECUTABLE)
+		judge_executable_inode(half);
 }
 
 /* All that some rule asks for. */
-static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
+static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi, __u32 inodes)
 {
-	judge_gather_subject(half, used, multi);
+	judge_gather_subject(half, used, multi, inodes);
 	judge_object();
 	if (multi & 1u << PST_POL_PATH)
 		judge_place(half);
+	if (inodes & POLINODE_FILE)
+		polinode_file(half);
+	if (inodes & POLINODE_FOLDERS)
+		polinode_folders(half);
 }
 
 /* Of what was found in the tables. */
@@ -307,7 +325,7 @@ __noinline int judge_verdict(__u32 which)
 	__builtin_memset(v, 0, sizeof(*v));
 	v->generation = j->generation;
 	v->rule = p->search.rule;
-	v->told = p->search.cut ? PST_TOLD_SOME : PST_TOLD_ALL;
+	v->told = pst_pol_is_cut(&p->act, &p->search) ? PST_TOLD_SOME : PST_TOLD_ALL;
 	if (v->rule == PST_POL_NO_RULE)
 		return 0;
 	r = (const struct pst_pol_rule *)pst_line_at(&half, head->rules + v->rule);
@@ -349,7 +367,7 @@ static __always_inline void judge_look(__u32 half)
 
 	if (!head)
 		return;
-	judge_gather(half, head->used, head->multi);
+	judge_gather(half, head->used, head->multi, head->inode_as);
 	judge_search(half);
 }
 

@@ -191,7 +191,7 @@ static __always_inline bool interest_any(
 {
 	judge_begin(half, j, op, NULL, 0, how);
 	j->tables = interest_tables(head);
-	judge_gather_subject(half, head->used & INTEREST_DIMS, head->multi & INTEREST_MULTI);
+	judge_gather_subject(half, head->used & INTEREST_DIMS, head->multi & INTEREST_MULTI, head->inode_as);
 	return interest_look(half);
 }
 

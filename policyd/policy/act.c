@@ -27,6 +27,9 @@ enum value {
 	ADDRESS,
 	OPERATION,
 	NAMESPACES,
+	SAME, /* paths: aliases */
+	FOLDERS,
+	SAME_EXECUTABLE,
 };
 
 static const struct row {
@@ -50,6 +53,10 @@ static const struct row {
 	{"namespaces", NAMESPACES, AT(ns_host), 0, "by kind, `host` (default) or `other`"},
 	{"path", PATH, AT(path), 0, "of the file"},
 	{"to", PATH, AT(path_to), 0, "second path of `file.rename` and `file.link`"},
+	{"same", SAME, AT(aliases), 0, "other paths of the file: hard links, bind mounts"},
+	{"folders", FOLDERS, AT(aliases), 0,
+		"other paths of the folders above it, the nearest first: where it is in a bind mount"},
+	{"sameExecutable", SAME_EXECUTABLE, AT(aliases), 0, "other paths of the executable"},
 	{"flags", BITS32, AT(flags), POLICY_FLAGS, "of the file"},
 	{"access", BITS32, AT(access), POLICY_ACCESS, "that is asked for"},
 	{"address", ADDRESS, AT(address), 0, ""},
@@ -75,6 +82,7 @@ void policy_act_done(struct policy_act_text *a)
 {
 	free(a->ancestors);
 	free(a->arguments);
+	free(a->aliases);
 	pst_doc_free(a->doc);
 	*a = (struct policy_act_text){0};
 }
@@ -186,6 +194,30 @@ static int read_bool(struct policy_reader *r, const struct pst_node *node, bool 
 	return 0;
 }
 
+static int read_aliases(
+	struct policy_reader *r, const struct pst_node *node, enum value value, struct policy_act_text *a)
+{
+	struct policy_alias alias = {
+		.of = value == SAME_EXECUTABLE ? POLICY_ALIAS_EXECUTABLE : POLICY_ALIAS_PATH,
+		.as = value == FOLDERS ? POLICY_ALIAS_IN : POLICY_ALIAS_FILE};
+	struct policy_alias *v;
+	int e = 0;
+
+	if (node->type != PST_NODE_SEQUENCE || node->n_children > TEXTS_MAX)
+		return POLICY_REJECT(r, node, "%s: expected a list of at most %d paths", r->what, TEXTS_MAX);
+	v = reallocarray(a->aliases, a->act.n_aliases + node->n_children + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	a->aliases = v;
+	for (const struct pst_node *n = node->child; n && !e; n = n->next) {
+		e = read_path(r, n, &alias.path);
+		v[a->act.n_aliases++] = alias;
+		if (alias.as == POLICY_ALIAS_IN)
+			alias.as = POLICY_ALIAS_ABOVE;
+	}
+	return e;
+}
+
 static int read_value(struct policy_reader *r, const struct pst_node *node, const struct row *row,
 	struct policy_act_text *a)
 {
@@ -223,6 +255,10 @@ static int read_value(struct policy_reader *r, const struct pst_node *node, cons
 		return read_address(r, node, &a->act);
 	case NAMESPACES:
 		return read_namespaces(r, node, at);
+	case SAME:
+	case FOLDERS:
+	case SAME_EXECUTABLE:
+		return read_aliases(r, node, row->value, a);
 	case OPERATION:
 		e = policy_read_word(r, node, &policy_op_words, &number);
 		a->act.op = (enum pst_pol_op)number;
@@ -256,6 +292,7 @@ static int add_parent(struct policy_act_text *a)
 		a->ancestors[a->act.n_ancestors++] = a->act.parent;
 	a->act.ancestors = a->ancestors;
 	a->act.arguments = a->arguments;
+	a->act.aliases = a->aliases;
 	return 0;
 }
 

@@ -10,6 +10,7 @@ struct policy_act_text {
 	struct policy_act act;
 	struct pst_doc *doc; /* whose texts the act has */
 	const char **ancestors, **arguments;
+	struct policy_alias *aliases;
 };
 
 /* YAML or JSON. 0 or -errno with what is wrong in @errors. */

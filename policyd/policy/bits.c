@@ -72,6 +72,7 @@ void policy_interns_done(struct policy_interns *in)
 	fw_intern_done(&in->chunks);
 	fw_intern_done(&in->classes[0]);
 	fw_intern_done(&in->classes[1]);
+	fw_intern_done(&in->inodes);
 	memset(in, 0, sizeof(*in));
 }
 

@@ -137,7 +137,21 @@ static void add_class(struct bound *b, unsigned dim, uint32_t part, const struct
 			s->rule = w * 64 + 63 - (uint32_t)__builtin_clzll(bits->w[w] & s->rules.w[w]);
 }
 
-/* How many classes an act can be in, of each part. */
+/* Is this the automaton of what rules have the inodes of? A file under another name is in the lists of that
+ * name, and in those of the one that they have for it. */
+static bool has_inodes(const struct policy_tables *t, unsigned dim, unsigned part)
+{
+	static const uint32_t as[POLICY_DIMS_ALL] = {
+		[PST_POL_DIMS + PST_POL_PATH] =
+			1u << PST_POL_AS_FILE | 1u << PST_POL_AS_IN | 1u << PST_POL_AS_ABOVE,
+		[PST_POL_DIMS + PST_POL_EXECUTABLE] = 1u << PST_POL_AS_EXECUTABLE,
+		[PST_POL_DIMS + PST_POL_SCOPE_EXECUTABLE] = 1u << PST_POL_AS_SCOPE_EXECUTABLE,
+	};
+
+	return !part && t->head.inode_as & as[dim]; /* all literals are in the first one */
+}
+
+/* How many classes an act can be in. */
 static uint32_t times(unsigned dim, unsigned op)
 {
 	if (dim == PST_POL_DIMS + PST_POL_ANCESTOR || dim == PST_POL_DIMS + PST_POL_SCOPE_ANCESTOR)
@@ -158,7 +172,7 @@ static int check_op(struct bound *b, unsigned op, const struct policy_bits *of_o
 		memset(s.most, 0, sizeof(s.most));
 		each_class(b, dim, add_class, &s);
 		for (unsigned part = 0; part < PST_PATHS_AUTOMATA; part++)
-			sum += (uint64_t)s.most[part] * times(dim, op);
+			sum += (uint64_t)s.most[part] * times(dim, op) * (1 + has_inodes(b->t, dim, part));
 	}
 	if (sum <= PST_POL_VISITS_MAX)
 		return 0;

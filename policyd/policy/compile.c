@@ -49,6 +49,8 @@ void policy_tables_free(struct policy_tables *t)
 	path_compiled_done(&t->compiled);
 	path_compiled_done(&t->cgroups_compiled);
 	free(t->cgroup_lines);
+	free(t->named);
+	free(t->filled);
 	free(t->arguments);
 	free(t->rules);
 	free(t);
@@ -284,6 +286,7 @@ static int compile(struct policy_tables *t)
 	e = e ? e : policy_compile_texts(t);
 	e = e ? e : policy_compile_names(t);
 	e = e ? e : policy_compile_cgroups(t);
+	e = e ? e : policy_compile_inodes(t);
 	return e ? e : policy_check_bound(t);
 }
 

@@ -53,6 +53,7 @@ struct policy_seen {
 /* Classes and chunks that are there. */
 struct policy_interns {
 	struct fw_intern chunks, classes[2]; /* of one line, of two */
+	struct fw_intern inodes;             /* struct pst_pol_inode_lists */
 	struct policy_bits last;             /* what was put last, most of which mostly stays */
 	uint32_t last_ref[PST_POL_CHUNKS_MAX];
 };
@@ -62,6 +63,13 @@ struct policy_rule_at {
 	const struct policy_rule *rule;
 	uint32_t number; /* of the policy in the set */
 	uint32_t end;    /* of the policy's rules */
+};
+
+/* A path that rules name, and of which the inode counts. */
+struct policy_named {
+	const uint8_t *text; /* the pattern's */
+	uint32_t len;
+	uint32_t lists; /* line: struct pst_pol_inode_lists */
 };
 
 #define POLICY_DIMS_ALL (PST_POL_DIMS + PST_POL_MULTIS)
@@ -90,8 +98,13 @@ struct policy_tables {
 	union pst_line *cgroup_lines;
 	uint32_t n_cgroup_lines;
 	struct policy_bits cgroup_base;
+	/* inodes */
+	struct policy_named *named; /* by text */
+	uint32_t n_named;
+	struct pst_file_id *filled; /* by policy_inodes_fill(), sorted */
+	uint32_t n_filled;
 	struct policy_interns late; /* of classes behind the mark */
-	uint32_t mark;              /* lines that are not cgroups' classes */
+	uint32_t mark;              /* lines that are not classes of cgroups, or lists of inodes, set later */
 };
 
 static inline struct pst_pol_dim_head *policy_dim_head(struct policy_tables *t, unsigned dim)
@@ -133,12 +146,16 @@ int policy_compile_dims(struct policy_tables *t);
 int policy_compile_texts(struct policy_tables *t);
 int policy_compile_names(struct policy_tables *t);
 int policy_compile_cgroups(struct policy_tables *t);
+int policy_compile_inodes(struct policy_tables *t);
 int policy_check_bound(struct policy_tables *t);
 
 uint64_t policy_name_key(const struct pst_pol_head *head, const char *name);
 /* Rules whose scope takes a class of the cgroups' automata. */
 void policy_cgroup_bits(
 	const struct policy_tables *t, uint32_t automaton, uint32_t class, struct policy_bits *bits);
-void policy_cgroups_forget(struct policy_tables *t);
+/* All cgroups and inodes that were set. */
+void policy_late_forget(struct policy_tables *t);
+/* What programs keep of subjects is void. */
+void policy_told(struct policy_tables *t);
 
 #endif

@@ -137,7 +137,7 @@ struct policy_found policy_lookup(const union pst_line *lines, uint32_t n_lines,
 	pst_pol_begin(&half, head, &s);
 	for (int i = 0; i < PST_POL_STEPS && !pst_pol_is_over(&s); i++)
 		pst_pol_step(&half, head, act, &s);
-	return (struct policy_found){.rule = s.rule, .visits = s.visits, .cut = s.cut};
+	return (struct policy_found){.rule = s.rule, .visits = s.visits, .cut = pst_pol_is_cut(act, &s)};
 }
 
 struct policy_verdict policy_tables_verdict(const struct policy_tables *t, const struct policy_found *found)

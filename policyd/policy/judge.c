@@ -62,11 +62,45 @@ static bool takes_texts(const struct policy_cond *c, const char *const *texts, s
 	return texts && in != c->other;
 }
 
+/* Is it what the pattern names by this path? */
+static bool is_alias(const struct policy_pattern *p, const struct policy_alias *a)
+{
+	switch (p->kind) {
+	case POLICY_EXACT:
+		return a->as == POLICY_ALIAS_FILE && !strcmp(p->text, a->path);
+	case POLICY_DIRECTORY:
+		return a->as == POLICY_ALIAS_IN && !strcmp(p->text, a->path);
+	case POLICY_TREE:
+		return !strcmp(p->text, a->path);
+	default:
+		return false;
+	}
+}
+
+static bool alias_in(const struct policy_cond *c, const struct policy_act *act, enum policy_alias_of of)
+{
+	for (size_t i = 0; i < act->n_aliases; i++)
+		for (uint32_t k = 0; k < c->n && act->aliases[i].of == of; k++)
+			if (is_alias(&c->patterns[k], &act->aliases[i]))
+				return true;
+	return false;
+}
+
+/* Of a file whose path is not known only this is: that it is in a list, by its inode. */
+static bool takes_file(const struct policy_cond *c, const char *text, bool in)
+{
+	if (!text)
+		return in && !c->other;
+	return (in || pattern_in(c, text)) != c->other;
+}
+
 static bool takes_paths(const struct policy_cond *c, const struct policy_act *act)
 {
-	const char *const paths[] = {act->path, act->path_to};
+	bool in = alias_in(c, act, POLICY_ALIAS_PATH) || alias_in(c, act, POLICY_ALIAS_PATH_TO);
 
-	return act->path && takes_texts(c, paths, act->path_to ? 2 : 1);
+	if (act->path && act->path_to)
+		in |= pattern_in(c, act->path_to);
+	return takes_file(c, act->path, in);
 }
 
 static bool takes_number(const struct policy_cond *c, int v)
@@ -127,7 +161,7 @@ static bool takes_subject(const struct policy_cond *c, const struct policy_act *
 {
 	switch ((enum policy_key)c->key) {
 	case POLICY_EXECUTABLES:
-		return takes_text(c, act->executable);
+		return takes_file(c, act->executable, alias_in(c, act, POLICY_ALIAS_EXECUTABLE));
 	case POLICY_PARENTS:
 		return takes_text(c, act->parent);
 	case POLICY_ANCESTORS:

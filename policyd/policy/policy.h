@@ -112,6 +112,16 @@ enum policy_unknown {
 	POLICY_UNKNOWN_FILE = 8, /* flags and access */
 };
 
+/* A path that rules name, and which the act has under another name: by its inode. */
+enum policy_alias_of { POLICY_ALIAS_PATH, POLICY_ALIAS_PATH_TO, POLICY_ALIAS_EXECUTABLE, POLICY_ALIASES_OF };
+enum policy_alias_as { POLICY_ALIAS_FILE, POLICY_ALIAS_IN, POLICY_ALIAS_ABOVE };
+
+struct policy_alias {
+	const char *path;
+	enum policy_alias_of of;
+	enum policy_alias_as as; /* the file itself, the folder that it is in, or one further above */
+};
+
 /* What is not known is NULL, -1 or in unknown: neither a list nor its `not` takes it. */
 struct policy_act {
 	enum pst_pol_op op;
@@ -126,7 +136,9 @@ struct policy_act {
 	uint8_t unknown; /* enum policy_unknown */
 	/* the object */
 	const char *path, *path_to; /* of renames and links, the second */
-	uint32_t flags, access;     /* bits */
+	const struct policy_alias *aliases;
+	size_t n_aliases;
+	uint32_t flags, access; /* bits */
 	bool has_address;
 	uint8_t address[16]; /* IPv4 as ::ffff:0:0/96 */
 	int port, protocol, family, signal;

@@ -81,6 +81,29 @@ static const char *argument_of(uint64_t *state, const struct policy_cond *c, cha
 	return buf;
 }
 
+/* What an element of the list names, under another name; not of what is no path. */
+static bool add_alias(
+	uint64_t *state, const struct policy_cond *c, enum policy_alias_of of, struct policy_sample *s)
+{
+	const struct policy_pattern *p = &c->patterns[below(state, c->n)];
+	struct policy_alias a = {.path = p->text, .of = of};
+	size_t at = 0;
+
+	if (p->kind != POLICY_EXACT && p->kind != POLICY_DIRECTORY && p->kind != POLICY_TREE)
+		return false;
+	if (p->kind == POLICY_DIRECTORY)
+		a.as = POLICY_ALIAS_IN;
+	if (p->kind == POLICY_TREE || !below(state, 4))
+		a.as = below(state, 3);
+	if (of == POLICY_ALIAS_EXECUTABLE) /* of which folders are not looked at */
+		a.as = POLICY_ALIAS_FILE;
+	while (at < s->act.n_aliases && s->aliases[at].of != of)
+		at++;
+	s->aliases[at] = a;
+	s->act.n_aliases = PST_MAX(s->act.n_aliases, at + 1);
+	return true;
+}
+
 /* ---- numbers ---- */
 
 static uint32_t number_of(uint64_t *state, const struct policy_cond *c)
@@ -143,6 +166,21 @@ static void address_of(uint64_t *state, const struct policy_cond *c, struct poli
 
 /* ---- acts ---- */
 
+static void meet_paths(uint64_t *state, const struct policy_cond *c, struct policy_sample *s)
+{
+	struct policy_act *act = &s->act;
+	enum policy_alias_of of = below(state, 4) ? POLICY_ALIAS_PATH : POLICY_ALIAS_PATH_TO;
+
+	if (!below(state, 4) && add_alias(state, c, of, s)) {
+		act->path = below(state, 4) ? act->path : NULL;
+		return;
+	}
+	if (!act->path || below(state, 2))
+		act->path = path_of(state, c, s->path);
+	else
+		act->path_to = path_of(state, c, s->path_to);
+}
+
 /* What the object's condition speaks of. */
 static void meet_object(uint64_t *state, const struct policy_cond *c, struct policy_sample *s)
 {
@@ -150,10 +188,7 @@ static void meet_object(uint64_t *state, const struct policy_cond *c, struct pol
 
 	switch ((enum policy_key)c->key) {
 	case POLICY_PATHS:
-		if (!act->path || below(state, 2))
-			act->path = path_of(state, c, s->path);
-		else
-			act->path_to = path_of(state, c, s->path_to);
+		meet_paths(state, c, s);
 		break;
 	case POLICY_FLAGS:
 		act->flags = (uint32_t)bits_of(state, c, PST_FILE_FLAGS);
@@ -216,7 +251,8 @@ static void meet_subject(uint64_t *state, const struct policy_cond *c, struct po
 
 	switch ((enum policy_key)c->key) {
 	case POLICY_EXECUTABLES:
-		act->executable = path_of(state, c, s->executable);
+		if (below(state, 8) || !add_alias(state, c, POLICY_ALIAS_EXECUTABLE, s))
+			act->executable = path_of(state, c, s->executable);
 		break;
 	case POLICY_PARENTS:
 		act->parent = name_of(state, c, s->parent);
@@ -294,6 +330,7 @@ static void fill(uint64_t *state, struct policy_sample *s)
 	act->n_arguments = 1;
 	act->ancestors = below(state, 8) ? s->ancestors : NULL;
 	act->n_ancestors = 0;
+	act->aliases = s->aliases;
 }
 
 static enum pst_pol_op op_of(uint64_t *state, const struct policy_rule *rule)

@@ -419,8 +419,7 @@ static struct pst_pol_cgroup *cgroup_place(struct policy_tables *t, uint64_t id)
 	return room;
 }
 
-/* What programs keep of subjects is void. */
-static void told(struct policy_tables *t)
+void policy_told(struct policy_tables *t)
 {
 	__atomic_fetch_add(&((struct pst_pol_head *)t->arena.lines)->told, 1, __ATOMIC_SEQ_CST);
 }
@@ -450,7 +449,7 @@ int policy_cgroup_set(struct policy_tables *t, uint64_t id, const char *path)
 		return e;
 	__atomic_store_n(&place->class, line, __ATOMIC_RELEASE);
 	__atomic_store_n(&place->id, id, __ATOMIC_RELEASE);
-	told(t);
+	policy_told(t);
 	return 0;
 }
 
@@ -461,13 +460,17 @@ void policy_cgroup_forget(struct policy_tables *t, uint64_t id)
 	if (!place || place->id != id)
 		return;
 	__atomic_store_n(&place->id, PST_POL_CGROUP_GONE, __ATOMIC_RELEASE);
-	told(t);
+	policy_told(t);
 }
 
-void policy_cgroups_forget(struct policy_tables *t)
+void policy_late_forget(struct policy_tables *t)
 {
 	policy_interns_done(&t->late);
 	t->arena.used = t->mark;
+	t->n_filled = 0;
 	if (t->head.cgroups)
 		memset(t->arena.lines + t->head.cgroups, 0, CGROUP_LINES * sizeof(union pst_line));
+	if (t->head.inodes)
+		memset(t->arena.lines + t->head.inodes, 0,
+			((size_t)t->head.inode_mask + 1) * sizeof(union pst_line));
 }

@@ -19,23 +19,67 @@ static uint64_t cgroup_of(struct policy_tables *t, size_t i, const char *path)
 	int e = path ? policy_cgroup_set(t, id, path) : -EINVAL;
 
 	if (e == -ENOSPC) { /* those before need not be known any more */
-		policy_cgroups_forget(t);
+		policy_late_forget(t);
 		e = policy_cgroup_set(t, id, path);
 	}
 	return e ? 0 : id;
 }
 
-static bool agrees(struct policy_tables *t, size_t i, struct policy_sample *s)
+/* Files as the kernel tells them, for the act's aliases. */
+struct files {
+	struct pst_file_id ids[POLICY_ALIASES_OF], above[2][2];
+	struct policy_where path[2];
+	struct pst_file_id executable;
+};
+
+/* The alias is what has this inode. */
+static void tell_file(struct files *f, const struct policy_alias *a, const struct pst_file_id *id)
+{
+	static const struct pst_file_id other = {.ino = 1, .dev = 9};
+	unsigned second = a->of == POLICY_ALIAS_PATH_TO;
+	struct pst_file_id *above = f->above[second];
+
+	if (a->of == POLICY_ALIAS_EXECUTABLE) {
+		f->executable = *id;
+	} else if (a->as == POLICY_ALIAS_FILE) {
+		f->path[second].id = *id;
+	} else {
+		above[0] = above[1] = other;
+		above[a->as == POLICY_ALIAS_ABOVE] = *id;
+		f->path[second].above = above;
+		f->path[second].n_above = 2;
+	}
+}
+
+bool policy_sample_facts(struct policy_tables *t, size_t i, struct policy_sample *s, struct pst_act *ret_act)
 {
 	uint64_t cgroup = cgroup_of(t, i, s->act.cgroup);
+	struct files f = {0};
+	bool good = true;
+
+	if (!cgroup)
+		s->act.cgroup = NULL;
+	policy_facts(t, &s->act, cgroup, ret_act);
+	for (size_t k = 0; k < s->act.n_aliases && good; k++) {
+		f.ids[k] = (struct pst_file_id){.ino = 1 + i, .dev = 1 + s->act.aliases[k].of};
+		good = !policy_inode_set(t, &f.ids[k], s->act.aliases[k].path);
+		tell_file(&f, &s->act.aliases[k], &f.ids[k]);
+	}
+	policy_inode_facts(t, &f.path[0], &f.path[1], &f.executable, ret_act);
+	for (size_t k = 0; k < s->act.n_aliases; k++)
+		policy_inode_forget(t, &f.ids[k]);
+	return good;
+}
+
+static bool agrees(struct policy_tables *t, size_t i, struct policy_sample *s)
+{
 	struct policy_verdict want, got;
 	struct policy_found found;
 	struct pst_act act;
 
-	if (!cgroup)
-		s->act.cgroup = NULL;
+	if (!policy_sample_facts(t, i, s, &act))
+		return false;
 	want = policy_judge(t->set, &s->act);
-	policy_facts(t, &s->act, cgroup, &act);
 	found = policy_lookup(t->room.lines, t->room.n_lines, &act);
 	got = policy_tables_verdict(t, &found);
 	return !found.cut && want.rule == got.rule && want.policy == got.policy && want.action == got.action;
@@ -70,6 +114,6 @@ bool policy_verify(struct policy_tables *t, size_t *n, uint64_t seed, struct pol
 		policy_sample(t, &state, s);
 		good = agrees(t, i, s);
 	}
-	policy_cgroups_forget(t);
+	policy_late_forget(t);
 	return good;
 }

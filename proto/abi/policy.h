@@ -147,7 +147,11 @@ enum pst_pol_multi {
 	PST_POL_TARGET,
 	PST_POL_MULTIS,
 };
-#define PST_POL_LISTS (2 * PST_PATHS_AUTOMATA) /* vectors of one dimension that are or-ed at most */
+#define PST_POL_ABOVE 8 /* folders that rules name, above one file */
+/* Vectors of one dimension that are or-ed at most: of two paths those of all automata, and of their inodes.
+ */
+#define PST_POL_LISTS 64
+static_assert(2 * (PST_PATHS_AUTOMATA + 2 + PST_POL_ABOVE) <= PST_POL_LISTS, "abi");
 
 /* Where a dimension is looked up; lines of classes. What is not known is in no list and in no `not`. */
 struct pst_pol_dim_head {
@@ -181,8 +185,11 @@ struct pst_pol_head {
 	__u32 name_mask;   /* lines of names - 1 */
 	__u32 cgroups;     /* likewise */
 	__u32 cgroup_mask; /* likewise */
-	__u32 told;        /* grows with each cgroup that is added or taken out, behind the change */
-	__u32 pad[15];
+	__u32 inodes;      /* likewise */
+	__u32 inode_mask;  /* likewise */
+	__u32 inode_as;    /* bit n: some rule asks for inodes as enum pst_pol_inode_as says */
+	__u32 told;        /* grows with each cgroup or inode that is added or taken out, behind the change */
+	__u32 pad[12];
 };
 static_assert(sizeof(struct pst_pol_head) == 128, "abi");
 
@@ -238,7 +245,40 @@ struct pst_pol_cgroup {
 static_assert(sizeof(struct pst_pol_cgroup) == 16, "abi");
 #define PST_POL_CGROUPS_A_LINE 4
 #define PST_POL_CGROUP_GONE    0xffffffffffffffffull
-#define PST_POL_PROBES         8 /* lines that a search for a name or cgroup reads at most */
+#define PST_POL_PROBES         8 /* lines that a search for a name, cgroup or inode reads at most */
+
+/*
+ * Files that rules name, by their inodes: under whatever other name (a hard link, a bind mount) they are the
+ * same. Inode 0: nothing is there, PST_POL_INODE_GONE: nothing is there any more.
+ */
+struct pst_pol_inode {
+	__u64 ino;
+	__u32 dev;   /* as in struct pst_file_id */
+	__u32 lists; /* line: struct pst_pol_inode_lists */
+};
+static_assert(sizeof(struct pst_pol_inode) == 16, "abi");
+#define PST_POL_INODES_A_LINE 4
+#define PST_POL_INODE_GONE    0xffffffffffffffffull
+
+/* What the inode is of. */
+enum pst_pol_inode_as {
+	PST_POL_AS_FILE,  /* the file itself */
+	PST_POL_AS_IN,    /* the folder that it is in, */
+	PST_POL_AS_ABOVE, /* that, or one above it */
+	PST_POL_AS_EXECUTABLE,
+	PST_POL_AS_SCOPE_EXECUTABLE,
+	PST_POL_INODE_AS,
+};
+
+/*
+ * Classes of rules with a list that it is in, to be or-ed with those of the path; 0: none. The second ones
+ * for what has no path that is known: rules that want it in no list are not among them.
+ */
+struct pst_pol_inode_lists {
+	__u32 of[PST_POL_INODE_AS][2];
+	__u32 pad[6];
+};
+static_assert(sizeof(struct pst_pol_inode_lists) == 64, "abi");
 
 /* Of pst_act.known. */
 #define PST_KNOWN_EXECUTABLE 0x1u
@@ -262,6 +302,16 @@ static_assert(sizeof(struct pst_pol_cgroup) == 16, "abi");
 #define PST_ACT_CONTAINER 0x100
 #define PST_ACT_SOMEWHERE 0x200 /* in a container or not: not known */
 #define PST_ACT_NS_VALUES 1024
+
+/* What rules have of a file's inodes: lines of struct pst_pol_inode_lists; 0: nothing. */
+struct pst_act_inodes {
+	__u32 file;
+	__u32 in;      /* the folder that it is in; */
+	__u32 n_above; /* folders above with a list, that one too: of more than PST_POL_ABOVE the nearest */
+	__u32 pad;
+	__u32 above[PST_POL_ABOVE];
+};
+static_assert(sizeof(struct pst_act_inodes) == 48, "abi");
 
 /* What a hook gathers of an act. Of what is not known nothing is looked at. */
 struct pst_act {
@@ -289,14 +339,17 @@ struct pst_act {
 	__u64 module; /* name */
 	__u64 capabilities;
 	__u64 arguments[4]; /* lists that one of them is in: bit n of word n / 64 */
+	struct pst_act_inodes path_inodes, path_to_inodes;
+	__u32 executable_inode; /* as those */
+	__u32 pad2;
 };
-static_assert(sizeof(struct pst_act) == 512, "abi");
+static_assert(sizeof(struct pst_act) == 616, "abi");
 
 /* What came of it. */
 enum pst_pol_told {
 	PST_TOLD_NOT,  /* no rule names the operation */
 	PST_TOLD_ALL,  /* all rules that could take the act were looked at, */
-	PST_TOLD_SOME, /* or PST_POL_VISITS_MAX of them: the strongest of these */
+	PST_TOLD_SOME, /* or PST_POL_VISITS_MAX of them, or not all folders above: the strongest of these */
 	PST_TOLD_LOST, /* whatever was gathered may be another act's, or of tables that are gone */
 };
 

@@ -242,6 +242,7 @@ static void measure_verdicts(void)
 	measure_verdict("off", "operations: process.exec, uids: %d");
 	measure_verdict("subject", "operations: file.open, uids: 1%d");
 	measure_verdict("path", "operations: file.open, paths: /etc/some%d");
+	measure_verdict("folders", "operations: file.open, paths: {directory: /etc/some%d, recursive: true}");
 	measure_verdict("executable", "operations: file.open, executables: /usr/bin/some%d");
 	measure_verdict("all",
 		"operations: file.open, paths: {prefix: /etc/some%1$d}, executables: /usr/bin/some%1$d, "

@@ -61,7 +61,7 @@ struct acts {
 	struct pst_act *facts;
 };
 
-/* Acts of the comparison, with their cgroups. */
+/* Acts of the comparison. */
 static struct acts make_acts(struct policy_tables *t)
 {
 	struct acts a = {calloc(ACTS, sizeof(*a.samples)), calloc(ACTS, sizeof(*a.facts))};
@@ -73,9 +73,8 @@ static struct acts make_acts(struct policy_tables *t)
 		struct policy_sample *s = &a.samples[i];
 
 		policy_sample(t, &state, s);
-		if (s->act.cgroup && policy_cgroup_set(t, i + 1, s->act.cgroup))
-			s->act.cgroup = NULL; /* no cgroup is called so */
-		policy_facts(t, &s->act, s->act.cgroup ? i + 1 : 0, &a.facts[i]);
+		if (!policy_sample_facts(t, i, s, &a.facts[i]))
+			die("inodes");
 	}
 	return a;
 }

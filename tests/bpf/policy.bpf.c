@@ -20,7 +20,7 @@ int test_policy(struct xdp_md *ctx)
 		return 0; /* XDP_ABORTED */
 	found = p->search.rule;
 	visits = p->search.visits;
-	cut = p->search.cut;
+	cut = pst_pol_is_cut(&p->act, &p->search);
 	return 2; /* XDP_PASS */
 }
 

@@ -22,6 +22,7 @@
 #define WORDS_MAX  24
 #define SETS       6
 #define ACTS       24 /* of each set; at hooks a third */
+#define NAMED_MAX  128
 
 static_assert(PST_POL_LINES == PST_PATHS_LINES, "halves of both are mapped alike");
 
@@ -55,6 +56,22 @@ static void do_open_again(int fd, const char *flags)
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	do_open(link, flags);
+}
+
+/* Bind mounts in a mount namespace of its own. */
+static void do_bind(const char *from, const char *to)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount(from, to, NULL, MS_BIND, NULL))
+		_exit(88);
+}
+
+/* A file in a copy of mounts that is in no namespace. */
+static void do_open_copy(const char *dir, const char *name, const char *flags)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, dir, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
+
+	ask(ASK_OPEN);
+	_exit(openat(fd, name, atoi(flags) | O_CLOEXEC) < 0 ? 80 : 0);
 }
 
 static void do_fork(void)
@@ -123,6 +140,10 @@ static char **step(char **w)
 
 		do_open_again(unlink(w[1]) ? -1 : fd, w[2]);
 	}
+	if (!strcmp(w[0], "copy"))
+		do_open_copy(w[1], w[2], w[3]);
+	if (!strcmp(w[0], "bind"))
+		return do_bind(w[1], w[2]), w + 3;
 	if (!strcmp(w[0], "fork"))
 		return do_fork(), w + 1;
 	if (!strcmp(w[0], "setid"))
@@ -311,9 +332,19 @@ static int teardown(void **state)
 
 /* ---- policies ---- */
 
+/* A path that rules name, and what was there when they came into force. */
+struct named {
+	const char *text;
+	dev_t dev;
+	ino_t ino;
+};
+
 struct force {
 	struct policy_set set;
 	struct policy_tables *tables;
+	struct policy_inodes inodes;
+	struct named named[NAMED_MAX];
+	size_t n_named;
 	uint32_t generation;
 	const char *in[2]; /* paths of the control groups, as /proc has them */
 	char in_text[2][256];
@@ -352,6 +383,37 @@ static void find_group(struct force *f, int i)
 	f->in[i] = f->in_text[i];
 }
 
+static void find_named(struct force *f, const struct policy_conds *conds)
+{
+	for (size_t i = 0; i < conds->n; i++) {
+		const struct policy_cond *c = &conds->v[i];
+
+		if (policy_rows[c->key].type != POLICY_T_PATTERNS)
+			continue;
+		for (uint32_t k = 0; k < c->n; k++) {
+			const char *text = c->patterns[k].text;
+			struct stat st;
+			size_t at = 0;
+
+			while (at < f->n_named && strcmp(f->named[at].text, text) != 0)
+				at++;
+			if (at < f->n_named || *text != '/' || lstat(text, &st))
+				continue;
+			assert_true(at < NAMED_MAX);
+			f->named[f->n_named++] = (struct named){text, st.st_dev, st.st_ino};
+		}
+	}
+}
+
+static void find_all_named(struct force *f)
+{
+	for (size_t i = 0; i < f->set.n; i++) {
+		find_named(f, &f->set.v[i]->scope);
+		for (size_t k = 0; k < f->set.v[i]->n; k++)
+			find_named(f, &f->set.v[i]->rules[k].conds);
+	}
+}
+
 /* Puts the set into the other half, and that in force. */
 static void enforce(struct force *f)
 {
@@ -365,6 +427,9 @@ static void enforce(struct force *f)
 	if (policy_compile(&f->set, &room, f->generation, (uint64_t[]){key[0], key[1]}, &errors, &f->tables))
 		fail_msg("%s", errors.text ? errors.text : "refused");
 	skel->bss->half = half;
+	find_all_named(f);
+	assert_int_equal(policy_inodes_fill(f->tables, &f->inodes), 0);
+	assert_int_equal(f->inodes.full, 0);
 	find_group(f, 0);
 	find_group(f, 1);
 }
@@ -400,7 +465,7 @@ static void push(struct line *l, const char *exe)
 
 static size_t arguments(const char *word)
 {
-	static const char *const two[] = {"open", "fd", "memfd", "unlinked", "moved"};
+	static const char *const two[] = {"open", "fd", "memfd", "unlinked", "moved", "bind"};
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(two); i++)
 		if (!strcmp(word, two[i]))
@@ -501,10 +566,48 @@ static uint32_t access_of(int flags)
 struct deed {
 	enum pst_pol_op op;
 	const char *path; /* NULL: it has none */
+	const char *real; /* where it is, if not there: the same for all who look */
 	uint32_t flags;   /* of the file */
 	int how;          /* flags of the open */
 	char *words[WORDS_MAX];
 };
+
+/* ---- what it is by its inodes ---- */
+
+static struct policy_alias aliases[NAMED_MAX * 4];
+
+static void add_aliases(const struct force *f, struct policy_act *a, const char *path,
+	enum policy_alias_of of, enum policy_alias_as as)
+{
+	struct stat st;
+
+	if (!path || lstat(path, &st))
+		return;
+	for (size_t i = 0; i < f->n_named; i++)
+		if (f->named[i].dev == st.st_dev && f->named[i].ino == st.st_ino) {
+			assert_true(a->n_aliases < PST_ARRAY_SIZE(aliases));
+			aliases[a->n_aliases++] = (struct policy_alias){f->named[i].text, of, as};
+		}
+}
+
+/* Of the file, and of the folders that it is in. */
+static void aliases_of(const struct force *f, const char *path, struct policy_act *a)
+{
+	char above[256];
+	enum policy_alias_as as = POLICY_ALIAS_IN;
+	char *slash;
+
+	a->aliases = aliases;
+	if (!path)
+		return;
+	add_aliases(f, a, path, POLICY_ALIAS_PATH, POLICY_ALIAS_FILE);
+	snprintf(above, sizeof(above), "%s", path);
+	while ((slash = strrchr(above, '/')) && above[1]) {
+		slash[slash == above] = '\0';
+		add_aliases(f, a, above, POLICY_ALIAS_PATH, as);
+		as = POLICY_ALIAS_ABOVE;
+	}
+}
 
 /* Runs it up to the act, finds out who does it, and lets it happen. */
 static void happens(struct deed *d, const struct force *f, struct line *l, struct policy_act *a)
@@ -522,6 +625,9 @@ static void happens(struct deed *d, const struct force *f, struct line *l, struc
 	assert_int_equal(read(fd, &who, sizeof(who)), sizeof(who));
 	close(fd);
 	subject_of(who, l, f, a);
+	aliases_of(f, d->real ? d->real : d->path, a);
+	if (d->op != PST_OP_PROCESS_EXEC || rung != BY_TRACEPOINT) /* then nobody knows */
+		add_aliases(f, a, l->exe, POLICY_ALIAS_EXECUTABLE, POLICY_ALIAS_FILE);
 	fd = open(fifo, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "", 1), 1);
@@ -702,7 +808,7 @@ static void ways_to_a_file(void **state)
 		{RELATIVE, O_RDONLY, "shadow"},
 		{BY_FD, O_RDONLY, "shadow"},
 		{CHROOT, O_RDONLY, "shadow"}, /* the path is the host's */
-		{HARD, O_RDONLY, ""},         /* another path: until rules know inodes, another file */
+		{HARD, O_RDONLY, "shadow"},   /* the same file */
 		{KEY, O_RDONLY, "keys"},
 		{MEMFD, O_RDONLY, "in memory"}, /* no path: not even `not` takes it */
 		{UNLINKED, O_RDONLY, "gone"},
@@ -749,6 +855,178 @@ static void ways_to_a_file(void **state)
 	execs(&d, in_base("bin/one"));
 	assert_string_equal(rule_of(&d, &f), "");
 	assert_int_equal(((const struct pst_verdict *)&skel->bss->verdict)->told, PST_TOLD_NOT);
+}
+
+/* ---- other names ---- */
+
+static int make_others(void)
+{
+	if (mkdir(in_base("o"), 0755) || mkdir(in_base("o/keys"), 0755) ||
+		mkdir(in_base("o/keys/sub"), 0755) || mkdir(in_base("o/list"), 0755) ||
+		mkdir(in_base("o/list/sub"), 0755) || mkdir(in_base("o/mnt"), 0755) ||
+		put("o/secret", 0644) || put("o/beside", 0644) || put("o/file", 0644) ||
+		put("o/keys/sub/key", 0644) || put("o/list/page", 0644) || put("o/list/sub/page", 0644) ||
+		put("o/keys/key", 0644))
+		return -1;
+	copy_file(self, in_base("o/running"), 0755);
+	return link(in_base("o/secret"), in_base("o/hard")) ||
+	       link(in_base("o/keys/key"), in_base("o/key")) ||
+	       link(in_base("bin/one"), in_base("o/program"));
+}
+
+static void remove_others(void)
+{
+	static const char *const names[] = {"o/running", "o/was", "o/program", "o/key", "o/hard",
+		"o/keys/key", "o/list/sub/page", "o/list/page", "o/keys/sub/key", "o/file", "o/beside",
+		"o/secret", "o/mnt", "o/list/sub", "o/list", "o/keys/sub", "o/keys", "o"};
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(names); i++)
+		remove(in_base(names[i]));
+}
+
+/* What is bound elsewhere, in a mount namespace of its own. */
+static void bound(struct deed *d, const char *from, const char *to, const char *file, const char *real)
+{
+	d->op = PST_OP_FILE_OPEN;
+	d->path = in_base(file);
+	d->real = in_base(real);
+	say(d, "unshare", text("%d", CLONE_NEWNS), "bind", in_base(from), in_base(to), "report",
+		in_base("report"), "open", d->path, "0", NULL);
+}
+
+/* By its own path, another one of the same file, or none. */
+static void opened(struct deed *d, const char *file)
+{
+	d->op = PST_OP_FILE_OPEN;
+	d->path = in_base(file);
+	say(d, "report", in_base("report"), "open", d->path, "0", NULL);
+}
+
+static void copied(struct deed *d, const char *dir, const char *name, const char *real)
+{
+	d->op = PST_OP_FILE_OPEN;
+	d->real = in_base(real);
+	say(d, "report", in_base("report"), "copy", in_base(dir), name, "0", NULL);
+}
+
+static void must_be(struct deed *d, const struct force *f, const char *rule)
+{
+	const char *is = rule_of(d, f);
+
+	if (strcmp(is, rule) != 0)
+		fail_msg("%s (%s): %s, and not %s", d->path ? d->path : "no path", d->real ? d->real : "-",
+			is, rule);
+}
+
+#define MUST_BE(f, rule, how, ...)                                                                           \
+	do {                                                                                                 \
+		struct deed d_ = {0};                                                                        \
+                                                                                                             \
+		how(&d_, __VA_ARGS__);                                                                       \
+		must_be(&d_, f, rule);                                                                       \
+	} while (0)
+
+static void files_by_other_names(const struct force *f)
+{
+	MUST_BE(f, "secret", opened, "o/secret");
+	MUST_BE(f, "secret", opened, "o/hard");
+	MUST_BE(f, "secret", bound, "o/secret", "o/file", "o/file", "o/secret");
+	MUST_BE(f, "secret", bound, "o/hard", "o/file", "o/file", "o/hard");
+	MUST_BE(f, "secret", bound, "o", "o/mnt", "o/mnt/hard", "o/hard");
+	MUST_BE(f, "else", opened, "o/beside");
+	MUST_BE(f, "else", bound, "o/beside", "o/file", "o/file", "o/beside");
+	MUST_BE(f, "else", opened, "o/key"); /* a hard link is in its own folders */
+	/* by a copy of mounts that is in no namespace it has no path: no `not` takes it */
+	MUST_BE(f, "secret", copied, "o", "secret", "o/secret");
+	MUST_BE(f, "", copied, "o", "beside", "o/beside");
+}
+
+static void folders_by_other_names(const struct force *f)
+{
+	MUST_BE(f, "keys", bound, "o/keys", "o/mnt", "o/mnt/key", "o/keys/key");
+	MUST_BE(f, "keys", bound, "o/keys", "o/mnt", "o/mnt/sub/key", "o/keys/sub/key");
+	MUST_BE(f, "keys", bound, "o/keys/sub", "o/mnt", "o/mnt/key", "o/keys/sub/key");
+	MUST_BE(f, "keys", bound, "o/keys/key", "o/file", "o/file", "o/keys/key");
+	MUST_BE(f, "keys", bound, "o/keys", "o/mnt", "o/mnt", "o/keys");
+	MUST_BE(f, "list", bound, "o/list", "o/mnt", "o/mnt/page", "o/list/page");
+	MUST_BE(f, "else", bound, "o/list", "o/mnt", "o/mnt/sub/page", "o/list/sub/page");
+	MUST_BE(f, "else", bound, "o/list/sub", "o/mnt", "o/mnt/page", "o/list/sub/page");
+	MUST_BE(f, "keys", copied, "o/keys", "sub/key", "o/keys/sub/key");
+	MUST_BE(f, "list", copied, "o/list", "page", "o/list/page");
+}
+
+/* Files that were moved since; what takes their place is taken by its name. */
+static void files_that_were_moved(const struct force *f)
+{
+	assert_int_equal(rename(in_base("o/secret"), in_base("o/was")), 0);
+	MUST_BE(f, "secret", opened, "o/was");
+	assert_int_equal(put("o/secret", 0644), 0);
+	MUST_BE(f, "secret", opened, "o/secret");
+	assert_int_equal(rename(in_base("o/was"), in_base("o/secret")), 0);
+	assert_int_equal(rename(in_base("o/keys"), in_base("o/was")), 0);
+	MUST_BE(f, "keys", opened, "o/was/sub/key");
+	assert_int_equal(rename(in_base("o/was"), in_base("o/keys")), 0);
+}
+
+/* A hard link of a program; one that was renamed while it runs, which has no path. */
+static void programs_by_other_names(const struct force *f)
+{
+	char *running = (char *)in_base("o/running"), *was = (char *)in_base("o/was");
+	struct deed d = {0}, renamed = {0};
+	struct policy_act a;
+	struct line l;
+
+	say(&d, in_base("o/program"), NULL);
+	opened(&d, "o/beside");
+	must_be(&d, f, "by one");
+	say(&renamed, running, "moved", running, was, NULL);
+	opened(&renamed, "o/beside");
+	happens(&renamed, f, &l, &a);
+	a.executable = NULL;
+	for (size_t i = 0; i < f->n_named; i++)
+		if (!strcmp(f->named[i].text, running))
+			aliases[a.n_aliases++] = (struct policy_alias){
+				f->named[i].text, POLICY_ALIAS_EXECUTABLE, POLICY_ALIAS_FILE};
+	assert_string_equal(compared(f, &a).rule->name, "by running");
+}
+
+static void other_names(void **state)
+{
+	PST_CLEANUP(force_done) struct force f;
+	char *all = NULL;
+
+	(void)state;
+	assert_int_equal(make_others(), 0);
+	assert_true(
+		asprintf(&all,
+			POLICY("names",
+				"  rules:\n"
+				"    - {name: by one, operations: file.open, executables: %1$s/bin/one, "
+				"action: audit}\n"
+				"    - {name: by running, operations: file.open, executables: "
+				"%1$s/o/running, "
+				"action: audit}\n"
+				"    - {name: secret, operations: file.open, paths: %1$s/o/secret, action: "
+				"deny, errno: EACCES}\n"
+				"    - {name: keys, operations: file.open, paths: {directory: %1$s/o/keys, "
+				"recursive: true}, action: kill}\n"
+				"    - {name: list, operations: file.open, paths: {directory: %1$s/o/list}, "
+				"action: alert}\n"
+				"    - {name: else, operations: file.open, paths: {not: [%1$s/o/secret, "
+				"{directory: %1$s/o/keys, recursive: true}, {directory: %1$s/o/list}]}, "
+				"action: audit}\n"),
+			base) > 0);
+	policies(&f, all);
+	free(all);
+	if (f.inodes.set != 5) {
+		remove_others();
+		skip_because("inodes say nothing of files in %s", base);
+	}
+	files_by_other_names(&f);
+	folders_by_other_names(&f);
+	files_that_were_moved(&f);
+	programs_by_other_names(&f);
+	remove_others();
 }
 
 static void who_does_it(void **state)
@@ -1108,6 +1386,7 @@ static void at_hooks(enum rung r, const char *name)
 		skip_because("programs at %s hooks are not called", name);
 	}
 	ways_to_a_file(NULL);
+	other_names(NULL);
 	who_does_it(NULL);
 	unknown_ancestors(NULL);
 	starts_of_programs(NULL);
@@ -1130,6 +1409,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ways_to_a_file),
+		cmocka_unit_test(other_names),
 		cmocka_unit_test(who_does_it),
 		cmocka_unit_test(unknown_ancestors),
 		cmocka_unit_test(starts_of_programs),

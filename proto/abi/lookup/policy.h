@@ -92,6 +92,51 @@ PST_STRIDE_FN __u32 pst_pol_cgroup_class(const struct pst_half *t, const struct 
 	return 0;
 }
 
+PST_STRIDE_FN __u32 pst_pol_inode_home(const struct pst_pol_head *head, __u32 dev, __u64 ino)
+{
+	return (__u32)(((ino ^ (__u64)dev << 32) + head->seed[0]) * (head->seed[1] | 1) >> 32);
+}
+
+/* The line of its lists, or 0: no rule names it. */
+PST_STRIDE_FN __u32 pst_pol_inode(
+	const struct pst_half *t, const struct pst_pol_head *head, __u32 dev, __u64 ino)
+{
+	__u32 home = pst_pol_inode_home(head, dev, ino), i, k;
+
+	if (!head->inodes || !dev || !ino)
+		return 0;
+	PST_STRIDE_UNROLL /* as a loop, clang falls through into its head, which 5.10 refuses */
+		for (i = 0; i < PST_POL_PROBES; i++)
+	{
+		const union pst_line *l = pst_line_at(t, head->inodes + ((home + i) & head->inode_mask));
+		const struct pst_pol_inode *n = (const struct pst_pol_inode *)l;
+
+		PST_STRIDE_UNROLL
+		for (k = 0; k < PST_POL_INODES_A_LINE; k++) {
+			if (n[k].ino == ino && n[k].dev == dev)
+				return n[k].lists;
+			if (!n[k].ino)
+				return 0;
+		}
+	}
+	return 0;
+}
+
+/* Notes the lists of a folder above; @nearest: of the one that the file is in. */
+PST_STRIDE_FN void pst_pol_inode_above(
+	const struct pst_half *t, struct pst_act_inodes *of, __u32 lists, __u32 nearest)
+{
+	if (!lists)
+		return;
+	if (nearest)
+		of->in = lists;
+	if (!pst_line_at(t, lists)->u32[2 * PST_POL_AS_ABOVE])
+		return;
+	if (of->n_above < PST_POL_ABOVE)
+		of->above[of->n_above & (PST_POL_ABOVE - 1)] = lists;
+	of->n_above++;
+}
+
 /* ---- classes ---- */
 
 PST_STRIDE_FN const struct pst_pol_dim_head *pst_pol_dim(const struct pst_half *t, __u32 dim)
@@ -234,6 +279,28 @@ PST_STRIDE_FN void pst_pol_add_text(const struct pst_half *t, struct pst_pol_sea
 			pst_pol_add_list(s, multi, pst_pol_value(t, of->u32[i], classes[i]));
 }
 
+/* Of an inode; @unnamed: the path is not known. */
+PST_STRIDE_FN void pst_pol_add_inode(
+	const struct pst_half *t, struct pst_pol_search *s, __u32 multi, __u32 lists, __u32 as, __u32 unnamed)
+{
+	if (lists)
+		pst_pol_add_list(s, multi, pst_line_at(t, lists)->u32[2 * as + (unnamed & 1)]);
+}
+
+PST_STRIDE_FN void pst_pol_add_inodes(
+	const struct pst_half *t, struct pst_pol_search *s, const struct pst_act_inodes *of, __u32 unnamed)
+{
+	__u32 i;
+
+	pst_pol_add_inode(t, s, PST_POL_PATH, of->file, PST_POL_AS_FILE, unnamed);
+	pst_pol_add_inode(t, s, PST_POL_PATH, of->in, PST_POL_AS_IN, unnamed);
+	for (i = 0; i < PST_POL_ABOVE; i++) {
+		if (i >= of->n_above)
+			break;
+		pst_pol_add_inode(t, s, PST_POL_PATH, of->above[i], PST_POL_AS_ABOVE, unnamed);
+	}
+}
+
 PST_STRIDE_FN void pst_pol_multi_begin(
 	const struct pst_half *t, struct pst_pol_search *s, __u32 multi, __u32 known)
 {
@@ -267,10 +334,12 @@ PST_STRIDE_FN void pst_pol_executable(
 	const struct pst_half *t, const struct pst_act *a, struct pst_pol_search *s, __u32 multi)
 {
 	__u32 known = a->known & PST_KNOWN_EXECUTABLE;
+	__u32 as = multi == PST_POL_EXECUTABLE ? PST_POL_AS_EXECUTABLE : PST_POL_AS_SCOPE_EXECUTABLE;
 
 	pst_pol_multi_begin(t, s, multi, known);
 	if (known)
 		pst_pol_add_text(t, s, multi, a->executable);
+	pst_pol_add_inode(t, s, multi, a->executable_inode, as, !known);
 }
 
 /* ---- the search ---- */
@@ -310,21 +379,27 @@ PST_STRIDE_FN void pst_pol_object(const struct pst_half *t, const struct pst_pol
 			s->class_line[dim] = pst_pol_object_class(t, head, a, dim);
 }
 
-PST_STRIDE_FN void pst_pol_paths(const struct pst_half *t, const struct pst_act *a, struct pst_pol_search *s)
+PST_STRIDE_FN void pst_pol_paths(const struct pst_half *t, const struct pst_pol_head *head,
+	const struct pst_act *a, struct pst_pol_search *s)
 {
-	pst_pol_multi_begin(t, s, PST_POL_PATH, a->known & PST_KNOWN_PATH);
-	if (!(a->known & PST_KNOWN_PATH))
-		return;
-	pst_pol_add_text(t, s, PST_POL_PATH, a->path);
-	if (a->known & PST_KNOWN_PATH_TO)
+	__u32 known = a->known & PST_KNOWN_PATH;
+
+	pst_pol_multi_begin(t, s, PST_POL_PATH, known);
+	if (known)
+		pst_pol_add_text(t, s, PST_POL_PATH, a->path);
+	if (known && a->known & PST_KNOWN_PATH_TO)
 		pst_pol_add_text(t, s, PST_POL_PATH, a->path_to);
+	if (!head->inodes)
+		return;
+	pst_pol_add_inodes(t, s, &a->path_inodes, !known);
+	pst_pol_add_inodes(t, s, &a->path_to_inodes, !known);
 }
 
 PST_STRIDE_FN void pst_pol_object_lists(const struct pst_half *t, const struct pst_pol_head *head,
 	const struct pst_act *a, struct pst_pol_search *s)
 {
 	if (head->multi & 1u << PST_POL_PATH)
-		pst_pol_paths(t, a, s);
+		pst_pol_paths(t, head, a, s);
 	if (!(head->multi & 1u << PST_POL_TARGET))
 		return;
 	pst_pol_multi_begin(t, s, PST_POL_TARGET, a->known & PST_KNOWN_TARGET);
@@ -344,6 +419,12 @@ PST_STRIDE_FN __u32 pst_pol_multi_chunks(
 		chunks |= pst_line_at(t, s->list[multi][i])->u32[0];
 	}
 	return chunks;
+}
+
+/* Once it is over: not all was looked at. */
+PST_STRIDE_FN __u32 pst_pol_is_cut(const struct pst_act *a, const struct pst_pol_search *s)
+{
+	return s->cut || a->path_inodes.n_above > PST_POL_ABOVE || a->path_to_inodes.n_above > PST_POL_ABOVE;
 }
 
 /* What the act does not have a class for yet is left out: any rule may take that. */

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "proto/abi/lookup/policy.h"
 #include "policyd/policy/act.h"
@@ -83,15 +87,41 @@ static void must_agree(struct policy_tables *t, const struct policy_set *set, si
 
 	if (policy_verify(t, &n, seed_of_acts, s))
 		return;
-	if (s->act.cgroup)
-		assert_int_equal(policy_cgroup_set(t, 9, s->act.cgroup), 0);
-	policy_facts(t, &s->act, s->act.cgroup ? 9 : 0, &act);
+	assert_true(policy_sample_facts(t, 9, s, &act));
 	found = policy_lookup(room.lines, room.n_lines, &act);
 	want = policy_judge(set, &s->act);
 	got = policy_tables_verdict(t, &found);
 	fail_msg("%s %s by %s of %s in %s uid %u: %s, not %s", policy_op_name(s->act.op),
 		or_unknown(s->act.path), or_unknown(s->act.executable), or_unknown(s->act.parent),
 		or_unknown(s->act.cgroup), s->act.uid, words_of(&got), words_of(&want));
+}
+
+/* The act's aliases, as the kernel would tell them: each path by an inode of its own, but that of the file.
+ */
+static void tell_inodes(struct policy_tables *t, const struct policy_act *act, struct pst_act *facts)
+{
+	struct pst_file_id above[PST_ABOVE_MAX], executable = {0};
+	struct policy_where path = {.above = above}, none = {0};
+
+	for (size_t i = 0; i < act->n_aliases; i++) {
+		const struct policy_alias *a = &act->aliases[i];
+		struct pst_file_id id = {.ino = 1, .dev = 1 + a->of};
+
+		if (a->as != POLICY_ALIAS_FILE)
+			id.ino = 2 + path.n_above;
+		assert_int_equal(policy_inode_set(t, &id, a->path), 0);
+		if (a->of == POLICY_ALIAS_EXECUTABLE)
+			executable = id;
+		else if (a->as == POLICY_ALIAS_FILE)
+			path.id = id;
+		else
+			above[path.n_above++] = id;
+	}
+	policy_inode_facts(t, &path, &none, &executable, facts);
+	policy_inode_forget(t, &path.id);
+	policy_inode_forget(t, &executable);
+	for (size_t i = 0; i < path.n_above; i++)
+		policy_inode_forget(t, &above[i]);
 }
 
 #define POLICY(name, body)                                                                                   \
@@ -115,6 +145,7 @@ static void check_act(
 	if (parsed.act.cgroup)
 		assert_int_equal(policy_cgroup_set(t, cgroup = 77, parsed.act.cgroup), 0);
 	policy_facts(t, &parsed.act, cgroup, &act);
+	tell_inodes(t, &parsed.act, &act);
 	found = policy_lookup(room.lines, room.n_lines, &act);
 	got = policy_tables_verdict(t, &found);
 	want = policy_judge(set, &parsed.act);
@@ -127,7 +158,7 @@ static const struct {
 	const char *policies;
 	struct {
 		const char *act, *rule;
-	} acts[8];
+	} acts[10];
 } corners[] = {
 	/* the first of a policy, the strongest of several */
 	{POLICY("a", "  rules:\n"
@@ -166,6 +197,45 @@ static const struct {
 			{"{operation: file.rename, path: /a, to: /b}", "else"},
 			{"{operation: file.rename, path: /a.ok, to: /b}", "none"},
 			{"{operation: file.rename, path: /a, to: /b.ok}", "none"}}},
+	/* inodes: under other names, in folders that are bound elsewhere, without a name */
+	{POLICY("a", "  rules:\n"
+		     "    - {name: own, operations: file.open, paths: [/etc/x, {directory: /etc/d}], "
+		     "executables: /bin/a, action: allow}\n"
+		     "    - {name: file, operations: file.open, paths: [/etc/x, /etc/z], action: deny}\n"
+		     "    - {name: in, operations: file.open, paths: {directory: /etc/d}, action: deny}\n"
+		     "    - {name: tree, operations: file.open, paths: {directory: /etc, recursive: true}, "
+		     "action: alert}\n"
+		     "    - {name: else, operations: file.open, paths: {not: [/q, {directory: /r}]}, action: "
+		     "kill}\n"),
+		{{"{operation: file.open, path: /tmp/y, same: [/etc/x]}", "file"},
+			{"{operation: file.open, same: [/etc/z]}", "file"},
+			{"{operation: file.open, path: /tmp/y, same: [/etc/x], executable: /b, "
+			 "sameExecutable: [/bin/a]}",
+				"own"},
+			{"{operation: file.open, folders: [/etc/d, /etc, /], sameExecutable: [/bin/a]}",
+				"own"},
+			{"{operation: file.open, path: /mnt/y, folders: [/etc/d, /etc]}", "in"},
+			{"{operation: file.open, path: /mnt/y, folders: [/other, /etc/d, /etc]}", "tree"},
+			{"{operation: file.open, path: /mnt/y, same: [/q]}", "none"},
+			{"{operation: file.open, path: /mnt/y, folders: [/r, /etc/x]}", "none"},
+			{"{operation: file.open, path: /mnt/y, folders: [/etc/x, /r]}", "else"},
+			{"{operation: file.open, same: [/other], folders: [/etc/x]}", "none"}}},
+	/* a file that is several; a scope's executable */
+	{POLICY("a", "  scope: {executables: [/bin/a, /bin/b]}\n"
+		     "  rules:\n"
+		     "    - {name: both, operations: file.open, paths: {not: [/e, /f]}, action: kill}\n"
+		     "    - {name: e, operations: file.open, paths: /e, action: audit}\n"
+		     "    - {name: f, operations: file.open, paths: /f, action: deny}\n")
+			POLICY("b", "  scope: {executables: {not: /bin/a}}\n"
+				    "  rules: [{name: f, operations: file.open, paths: /f, action: kill}]"),
+		{{"{operation: file.open, path: /x, same: [/e], sameExecutable: [/bin/a]}", "e"},
+			{"{operation: file.open, path: /x, same: [/f, /e], sameExecutable: [/bin/b]}", "e"},
+			{"{operation: file.open, path: /x, same: [/f], sameExecutable: [/bin/b]}", "f"},
+			{"{operation: file.open, path: /x, same: [/f], executable: /x, sameExecutable: "
+			 "[/bin/b]}",
+				"f"},
+			{"{operation: file.open, path: /x, same: [/e], executable: /x}", "none"},
+			{"{operation: file.open, path: /x, executable: /bin/b}", "both"}}},
 	/* cgroups, by globs and all below */
 	{POLICY("a", "  scope: {cgroups: [/system.slice/x, \"/docker/*\"]}\n"
 		     "  rules: [{name: own, operations: process.exec, paths: /a, action: allow}, {name: all, "
@@ -424,6 +494,221 @@ static void cgroups_come_and_go(void **state)
 	}
 }
 
+/* ---- inodes come and go ---- */
+
+/* The rule that an open by another name meets, or PST_POL_NO_RULE. */
+static uint32_t rule_of(const struct policy_tables *t, const struct pst_file_id *id,
+	const struct pst_file_id *above, size_t n)
+{
+	const struct policy_where path = {.id = *id, .above = above, .n_above = n}, none = {0};
+	struct policy_act act = POLICY_ACT_INIT;
+	struct pst_act facts;
+
+	act.op = PST_OP_FILE_OPEN;
+	act.path = "/elsewhere";
+	policy_facts(t, &act, 0, &facts);
+	policy_inode_facts(t, &path, &none, &none.id, &facts);
+	return policy_lookup(room.lines, room.n_lines, &facts).rule;
+}
+
+static uint32_t rule_of_file(const struct policy_tables *t, uint64_t ino)
+{
+	return rule_of(t, &(struct pst_file_id){.ino = ino, .dev = 5}, NULL, 0);
+}
+
+static int set_inode(struct policy_tables *t, uint64_t ino, uint32_t dev, const char *path)
+{
+	return policy_inode_set(t, &(struct pst_file_id){.ino = ino, .dev = dev}, path);
+}
+
+static void inodes_come_and_go(void **state)
+{
+	PST_CLEANUP(policy_set_done)
+	struct policy_set set = must_parse(POLICY("a",
+		"  rules:\n"
+		"    - {name: a, operations: file.open, paths: [/a, /b], action: kill}\n"
+		"    - {name: c, operations: file.open, paths: [/c, {suffix: .x}], action: deny}\n"));
+	PST_CLEANUP(policy_tables_freep) struct policy_tables *t = must_compile(&set);
+	uint32_t lines, known = 0;
+
+	(void)state;
+	assert_int_equal(set_inode(t, 0, 5, "/a"), -EINVAL);
+	assert_int_equal(set_inode(t, 7, 0, "/a"), -EINVAL);
+	assert_int_equal(set_inode(t, PST_POL_INODE_GONE, 5, "/a"), -EINVAL);
+	assert_int_equal(set_inode(t, 7, 5, "a"), -EINVAL);
+	assert_int_equal(set_inode(t, 7, 5, "/nobody/names/it"), 0);
+	assert_int_equal(set_inode(t, 7, 5, "/b.x"), 0);
+	assert_int_equal(rule_of_file(t, 7), PST_POL_NO_RULE);
+	assert_int_equal(rule_of_file(t, 0), PST_POL_NO_RULE);
+	lines = policy_tables_made(t).lines;
+	/* many come and go, and take no lines */
+	for (uint64_t ino = 100; ino < 100000; ino++) {
+		const struct pst_file_id id = {.ino = ino, .dev = 5};
+
+		assert_int_equal(policy_inode_set(t, &id, ino % 2 ? "/a" : "/c"), 0);
+		assert_int_equal(rule_of_file(t, ino), ino % 2 ? 0 : 1);
+		assert_int_equal(rule_of_file(t, ino + 1), PST_POL_NO_RULE);
+		policy_inode_forget(t, &id);
+		assert_int_equal(rule_of_file(t, ino), PST_POL_NO_RULE);
+	}
+	assert_int_equal(policy_tables_made(t).lines, lines);
+	/* of another device it is another file */
+	assert_int_equal(set_inode(t, 7, 6, "/a"), 0);
+	assert_int_equal(rule_of_file(t, 7), PST_POL_NO_RULE);
+	assert_int_equal(set_inode(t, 7, 5, "/c"), 0);
+	assert_int_equal(rule_of_file(t, 7), 1);
+	/* one that is both is taken by the first */
+	assert_int_equal(set_inode(t, 7, 5, "/b"), 0);
+	assert_int_equal(rule_of_file(t, 7), 0);
+	policy_inode_forget(t, &(struct pst_file_id){.ino = 8, .dev = 5});
+	policy_inode_forget(t, &(struct pst_file_id){.ino = 7, .dev = 5});
+	assert_int_equal(rule_of_file(t, 7), PST_POL_NO_RULE);
+	assert_int_equal(rule_of(t, &(struct pst_file_id){.ino = 7, .dev = 6}, NULL, 0), 0);
+	/* more than rules name: at the end it is told */
+	while (known < 1000 && !set_inode(t, 1000 + known, 5, "/a"))
+		known++;
+	assert_in_range(known, 3, 64);
+	assert_int_equal(set_inode(t, 1000 + known, 5, "/a"), -ENOSPC);
+	for (uint32_t i = 0; i < known; i++)
+		assert_int_equal(rule_of_file(t, 1000 + i), 0);
+}
+
+/* As many folders that rules name as an act can have above it; more are refused, and counted where they are
+ * more all the same. */
+static void folders_above(void **state)
+{
+	static const char *const names[] = {
+		"/", "/a", "/a/b", "/a/b/c", "/a/b/c/d", "/a/b/c/d/e", "/a/b/c/d/e/f", "/a/b/c/d/e/f/g"};
+	struct pst_file_id above[12], none = {0};
+	PST_CLEANUP(pst_freep) char *text = NULL;
+	struct policy_where path = {.above = above, .n_above = 12}, other = {0};
+	struct policy_act act = POLICY_ACT_INIT;
+	struct pst_act facts;
+	char all[2048] = "";
+
+	(void)state;
+	static_assert(PST_ARRAY_SIZE(names) == PST_POL_ABOVE, "all that are possible");
+	for (unsigned i = 0; i < PST_POL_ABOVE; i++) {
+		const char *name = names[PST_POL_ABOVE - 1 - i];
+
+		snprintf(all + strlen(all), sizeof(all) - strlen(all),
+			"    - {name: r%u, operations: file.open, paths: {directory: %s, recursive: true}, "
+			"uids: %u, action: kill}\n",
+			i, name, i);
+	}
+	assert_true(asprintf(&text, POLICY("a", "  rules:\n%s"), all) > 0);
+	PST_CLEANUP(policy_set_done) struct policy_set set = must_parse(text);
+	PST_CLEANUP(policy_tables_freep) struct policy_tables *t = must_compile(&set);
+
+	must_agree(t, &set, 2000, 1);
+	for (unsigned i = 0; i < PST_ARRAY_SIZE(above); i++)
+		above[i] = (struct pst_file_id){.ino = 100 + i, .dev = 1};
+	for (unsigned i = 0; i < PST_POL_ABOVE; i++)
+		assert_int_equal(policy_inode_set(t, &above[1 + i], names[PST_POL_ABOVE - 1 - i]), 0);
+	act.op = PST_OP_FILE_OPEN;
+	act.path = "elsewhere"; /* no automaton takes it */
+	for (uint32_t uid = 0; uid <= PST_POL_ABOVE; uid++) {
+		struct policy_found found;
+
+		act.uid = uid;
+		policy_facts(t, &act, 0, &facts);
+		policy_inode_facts(t, &path, &other, &none, &facts);
+		found = policy_lookup(room.lines, room.n_lines, &facts);
+		assert_int_equal(found.rule, uid < PST_POL_ABOVE ? uid : PST_POL_NO_RULE);
+		assert_false(found.cut);
+	}
+	assert_int_equal(policy_inode_set(t, &above[9], "/a"), 0); /* bound once more, into itself */
+	policy_inode_facts(t, &path, &other, &none, &facts);
+	assert_true(policy_lookup(room.lines, room.n_lines, &facts).cut);
+	snprintf(all + strlen(all), sizeof(all) - strlen(all),
+		"    - {name: more, operations: file.open, paths: {directory: /a/b/c/d/e/f/g/h, recursive: "
+		"true}, action: kill}\n");
+	PST_CLEANUP(pst_freep) char *more = NULL;
+
+	assert_true(asprintf(&more, POLICY("a", "  rules:\n%s"), all) > 0);
+	PST_CLEANUP(policy_set_done) struct policy_set refused = must_parse(more);
+
+	check_refused(&refused, &room, "within more than 7 directories");
+}
+
+/* What is there when they are looked up, and later. */
+static void inodes_of_files(void **state)
+{
+	char base[] = "/tmp/pst-inodes-XXXXXX", path[256];
+	PST_CLEANUP(pst_freep) char *text = NULL;
+	struct pst_file_id a, b, dir, none, again;
+	struct policy_inodes made;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(chdir(base), 0);
+	assert_int_equal(mkdir("dir", 0755) || mkdir("dir/in", 0755), 0);
+	assert_true(close(creat("a", 0600)) == 0 && close(creat("dir/in/b", 0600)) == 0);
+	assert_int_equal(symlink("a", "link") || symlink("dir", "over") || link("a", "hard"), 0);
+	assert_true(
+		asprintf(&text,
+			POLICY("a",
+				"  rules:\n"
+				"    - {name: a, operations: file.open, paths: %1$s/a, action: kill}\n"
+				"    - {name: dir, operations: file.open, paths: {directory: %1$s/dir, "
+				"recursive: true}, action: kill}\n"
+				"    - {name: hard, operations: file.open, paths: [%1$s/hard, %1$s/new], "
+				"action: kill}\n"
+				"    - {name: rest, operations: file.open, paths: [%1$s/link, "
+				"%1$s/over/in/b, %1$s/gone, %1$s/a/x, {prefix: %1$s/dir}], action: kill}\n"),
+			base) > 0);
+	PST_CLEANUP(policy_set_done) struct policy_set set = must_parse(text);
+	PST_CLEANUP(policy_tables_freep) struct policy_tables *t = must_compile(&set);
+
+	snprintf(path, sizeof(path), "%s/a", base);
+	assert_int_equal(policy_file_id(path, &a), 0);
+	snprintf(path, sizeof(path), "%s/dir", base);
+	assert_int_equal(policy_file_id(path, &dir), 0);
+	snprintf(path, sizeof(path), "%s/dir/in/b", base);
+	assert_int_equal(policy_file_id(path, &b), 0);
+	snprintf(path, sizeof(path), "%s/over/in/b", base);
+	assert_int_equal(policy_file_id(path, &none), -ELOOP);
+	snprintf(path, sizeof(path), "%s/link", base);
+	assert_int_equal(policy_file_id(path, &none), -ELOOP);
+	snprintf(path, sizeof(path), "%s/a/x", base);
+	assert_int_equal(policy_file_id(path, &none), -ENOTDIR);
+	assert_int_equal(policy_file_id("/", &none), 0);
+
+	assert_int_equal(policy_inodes_fill(t, &made), 0);
+	assert_int_equal(made.set, 3);
+	assert_int_equal(made.links, 2);
+	assert_int_equal(made.missing, 3);
+	assert_int_equal(made.hidden + made.without + made.full, 0);
+	assert_int_equal(rule_of(t, &a, NULL, 0), 0);
+	assert_int_equal(rule_of(t, &b, &dir, 1), 1);
+	assert_int_equal(rule_of(t, &b, NULL, 0), PST_POL_NO_RULE);
+	/* another one takes its place: the first is the hard link's alone, then nobody's */
+	assert_int_equal(rename("a", "kept") || close(creat("a", 0600)), 0);
+	assert_int_equal(policy_inodes_fill(t, &made), 0);
+	assert_int_equal(made.set, 3);
+	snprintf(path, sizeof(path), "%s/a", base);
+	assert_int_equal(policy_file_id(path, &again), 0);
+	assert_int_equal(rule_of(t, &again, NULL, 0), 0);
+	assert_int_equal(rule_of(t, &a, NULL, 0), 2);
+	assert_int_equal(rename("hard", "new"), 0);
+	assert_int_equal(policy_inodes_fill(t, &made), 0);
+	assert_int_equal(rule_of(t, &a, NULL, 0), 2);
+	assert_int_equal(unlink("new") || policy_inodes_fill(t, &made), 0);
+	assert_int_equal(made.set, 2);
+	assert_int_equal(rule_of(t, &a, NULL, 0), PST_POL_NO_RULE);
+	assert_int_equal(rule_of(t, &again, NULL, 0), 0);
+	assert_int_equal(rule_of(t, &b, &dir, 1), 1);
+	/* the comparison leaves nothing behind */
+	must_agree(t, &set, 1000, 1);
+	assert_int_equal(rule_of(t, &again, NULL, 0), PST_POL_NO_RULE);
+	assert_int_equal(policy_inodes_fill(t, &made), 0);
+	assert_int_equal(rule_of(t, &again, NULL, 0), 0);
+	assert_int_equal(unlink("a") || unlink("kept") || unlink("link") || unlink("over") ||
+				 unlink("dir/in/b") || rmdir("dir/in") || rmdir("dir") || chdir("/") ||
+				 rmdir(base),
+		0);
+}
+
 /* ---- spoiled tables ---- */
 
 /* A bit that the rules have is flipped: the comparison finds it. */
@@ -586,6 +871,9 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_refused),
 		cmocka_unit_test(globs_that_multiply_are_refused),
 		cmocka_unit_test(cgroups_come_and_go),
+		cmocka_unit_test(inodes_come_and_go),
+		cmocka_unit_test(folders_above),
+		cmocka_unit_test(inodes_of_files),
 		cmocka_unit_test(spoiled_tables_are_found),
 		cmocka_unit_test(spoiled_automata_are_found),
 		cmocka_unit_test(scribbled_tables_are_read_within),

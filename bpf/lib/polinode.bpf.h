@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What rules have of the inodes of the file that is judged, and of the folders above it, under whatever name
+ * (proto/abi/policy.h). Functions take numbers only, as 5.10 asks for.
+ */
+#ifndef PST_POLINODE_BPF_H
+#define PST_POLINODE_BPF_H
+
+#include "bpf/lib/policylook.bpf.h"
+#include "bpf/lib/polobject.bpf.h"
+
+/* Of the head's inode_as. */
+#define POLINODE_FILE       (1u << PST_POL_AS_FILE)
+#define POLINODE_FOLDERS    (1u << PST_POL_AS_IN | 1u << PST_POL_AS_ABOVE)
+#define POLINODE_EXECUTABLE (1u << PST_POL_AS_EXECUTABLE | 1u << PST_POL_AS_SCOPE_EXECUTABLE)
+
+/* The line of what rules have of it; 0: nothing, or it is not known. */
+__noinline __u32 polinode(__u32 which, __u32 dev, __u64 ino)
+{
+	struct pst_half half = policy_half(which);
+
+	if (!half.lines)
+		return 0;
+	return pst_pol_inode(&half, (const struct pst_pol_head *)half.lines, dev, ino);
+}
+
+__noinline int polinode_file(__u32 half)
+{
+	__u32 which = OBJECT_FIRST;
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+	struct policy_scratch *p = policy_scratch_here();
+
+	if (w && p)
+		p->act.path_inodes.file = polinode(half, w->facts.id.dev, w->facts.id.ino);
+	return 0;
+}
+
+/* One of the folders above. */
+__noinline int polinode_folder(__u32 which, __u32 at)
+{
+	__u32 first = OBJECT_FIRST, lists;
+	struct object *w = bpf_map_lookup_elem(&objects, &first);
+	struct policy_scratch *p = policy_scratch_here();
+	struct pst_half half = policy_half(which);
+
+	if (!w || !p || !half.lines)
+		return 0;
+	at &= PST_ABOVE_MAX - 1;
+	lists = polinode(which, w->facts.above[at].dev, w->facts.above[at].ino);
+	pst_pol_inode_above(&half, &p->act.path_inodes, lists, !at);
+	return 0;
+}
+
+/* All that are known of. */
+__noinline int polinode_folders(__u32 half)
+{
+	__u32 which = OBJECT_FIRST;
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+	__u32 i;
+
+	if (!w)
+		return 0;
+	for (i = 0; i < PST_ABOVE_MAX; i++) {
+		if (i >= w->facts.n_above)
+			break;
+		polinode_folder(half, i);
+	}
+	return 0;
+}
+
+#endif
