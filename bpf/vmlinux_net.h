@@ -98,6 +98,22 @@ struct bpf_sock_tuple {
 	};
 };
 
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 msg_src_ip4;
+	__u32 msg_src_ip6[4];
+	union {
+		struct bpf_sock *sk;
+		__u64 sk_pad;
+	};
+};
+
 struct bpf_fib_lookup {
 	__u8 family;
 	__u8 l4_protocol;
@@ -206,6 +222,7 @@ struct sock {
 	int sk_err;
 	__u16 sk_type;
 	__u16 sk_protocol;
+	__u8 sk_kern_sock : 1;
 	__u8 sk_shutdown;
 	__u32 sk_max_ack_backlog;
 	struct socket *sk_socket;
@@ -257,6 +274,14 @@ struct socket {
 	enum socket_progress state;
 	struct file *file;
 	struct sock *sk;
+};
+
+struct sockaddr;
+
+struct msghdr {
+	void *msg_name; /* the kernel's copy */
+	int msg_namelen;
+	unsigned int msg_flags;
 };
 
 struct net_device {
@@ -315,6 +340,7 @@ enum sk_rst_reason {
 
 enum bpf_func_id___net {
 	BPF_FUNC_check_mtu___net = 163,
+	BPF_FUNC_user_ringbuf_drain___net = 209,
 };
 
 #endif

@@ -264,6 +264,15 @@ static __always_inline void enforce_tell(__u32 op, __u32 how, const struct pst_v
 
 /* ---- what is done ---- */
 
+/* Programs of control groups may send signals since 6.16 (ae0a457f5d33), the release that
+ * pst_has_group_dead() tells. Before, what is to be killed there is denied. */
+static __always_inline bool enforce_kill(__u32 hook)
+{
+	if (hook == PST_HOOK_CGROUP && !pst_has_group_dead())
+		return false;
+	return !bpf_send_signal(ENFORCE_SIGKILL);
+}
+
 /* What a hook returns that can deny, and 0. */
 static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v)
 {
@@ -274,7 +283,7 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 		return 0;
 	if (action == PST_ACT_THROTTLE && !enforce_above(half, v->rule, v->generation))
 		return 0;
-	if (action == PST_ACT_KILL && !bpf_send_signal(ENFORCE_SIGKILL))
+	if (action == PST_ACT_KILL && enforce_kill(hook))
 		done = PST_DONE_KILLED;
 	else if (action >= PST_ACT_THROTTLE && can_deny)
 		done = PST_DONE_DENIED;

@@ -33,6 +33,17 @@ struct judge {
 	struct pst_verdict verdict;
 };
 
+/* What an act on the network is on, and which of that is known (PST_KNOWN_*). Members as in struct pst_act.
+ */
+struct judge_end {
+	__u32 addr[4];
+	__u32 known;
+	__u16 port;
+	__u8 is_ip6, protocol, family;
+	__u8 type; /* of the socket */
+	__u8 pad[2];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -277,9 +288,25 @@ __noinline int judge_executable_inode(__u32 half)
 	return 0;
 }
 
+static __always_inline void judge_end(const struct judge_end *end)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct pst_act *a;
+
+	if (!p)
+		return;
+	a = &p->act;
+	__builtin_memcpy(a->addr, end->addr, sizeof(a->addr));
+	a->is_ip6 = end->is_ip6;
+	a->protocol = end->protocol;
+	a->family = end->family;
+	a->port = end->port;
+	a->known |= end->known;
+}
+
 /* ---- the verdict ---- */
 
-/* All of the subject that some rule asks for. */
+/* All that some rule asks for: of the subject, */
 static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 multi, __u32 inodes)
 {
 	judge_subject();
@@ -296,10 +323,9 @@ static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 m
 		judge_executable_inode(half);
 }
 
-/* All that some rule asks for. */
-static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi, __u32 inodes)
+/* and of a file. */
+static __always_inline void judge_gather_file(__u32 half, __u32 multi, __u32 inodes)
 {
-	judge_gather_subject(half, used, multi, inodes);
 	judge_object();
 	if (multi & 1u << PST_POL_PATH)
 		judge_place(half);
@@ -360,14 +386,19 @@ __noinline int judge_search(__u32 half)
 	return judge_verdict(half);
 }
 
-/* Of what judge_begin() has noted. Not a function of its own: calls may be no deeper than eight. */
-static __always_inline void judge_look(__u32 half)
+/* Of what judge_begin() has noted, and of @end (NULL: the file). Not a function of its own: calls may be no
+ * deeper than eight. */
+static __always_inline void judge_look(__u32 half, const struct judge_end *end)
 {
 	const struct pst_pol_head *head = judge_head(half);
 
 	if (!head)
 		return;
-	judge_gather(half, head->used, head->multi, head->inode_as);
+	judge_gather_subject(half, head->used, head->multi, head->inode_as);
+	if (end)
+		judge_end(end);
+	else
+		judge_gather_file(half, head->multi, head->inode_as);
 	judge_search(half);
 }
 
@@ -389,8 +420,9 @@ static __always_inline void judge_none(struct pst_verdict *ret, __u8 told)
 	ret->told = told;
 }
 
-static __always_inline void judge_file(
-	__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how, struct pst_verdict *ret)
+/* An act on @end, or (NULL) on @file. */
+static __always_inline void judge_act(__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how,
+	const struct judge_end *end, struct pst_verdict *ret)
 {
 	const struct pst_pol_head *head = judge_head(half);
 	struct judge *j = judge_here();
@@ -400,7 +432,7 @@ static __always_inline void judge_file(
 		return;
 	for (__u32 i = 0; i < JUDGE_TRIES; i++) {
 		judge_begin(half, j, op, file, asked, how);
-		judge_look(half);
+		judge_look(half, end);
 		if (judge_told(half, j, ret)) {
 			judge_count(ret->told);
 			return;
@@ -408,6 +440,19 @@ static __always_inline void judge_file(
 	}
 	judge_none(ret, PST_TOLD_LOST);
 	judge_count(PST_TOLD_LOST);
+}
+
+static __always_inline void judge_file(
+	__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how, struct pst_verdict *ret)
+{
+	judge_act(half, op, file, asked, how, NULL, ret);
+}
+
+/* An operation of the network: what @end is, is the operation's matter (bpf/lib/polnet.bpf.h). */
+static __always_inline void judge_net(
+	__u32 half, __u32 op, const struct judge_end *end, struct pst_verdict *ret)
+{
+	judge_act(half, op, NULL, 0, 0, end, ret);
 }
 
 /*

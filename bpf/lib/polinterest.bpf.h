@@ -210,11 +210,10 @@ static __always_inline void interest_make(__u32 half, __u32 op)
 		interest_keep(half, op, any);
 }
 
-/*
- * Can no rule take the operation, whatever its object is? Found out once, and at the first time the answer is
- * no.
- */
-static __always_inline bool pst_interest_none(__u32 half, __u32 op)
+enum interest_state { INTEREST_OPEN, INTEREST_ANY, INTEREST_NONE };
+
+/* What is known of it. A frame of its own, which is gone when it has to be found out. */
+__noinline int interest_state(__u32 half, __u32 op)
 {
 	const struct pst_pol_head *head = judge_head(half);
 	struct interest *e = interest_entry();
@@ -222,14 +221,25 @@ static __always_inline bool pst_interest_none(__u32 half, __u32 op)
 	__u64 looked, none;
 
 	if (!head || !e)
-		return false;
+		return INTEREST_ANY;
 	interest_key_now(&now, head);
 	interest_kept(e, &now, &looked, &none);
-	if (none & PST_OP_BIT(op))
-		return true;
-	if (!(looked & PST_OP_BIT(op)))
+	if (none & PST_OP_BIT(op & 63))
+		return INTEREST_NONE;
+	return looked & PST_OP_BIT(op & 63) ? INTEREST_ANY : INTEREST_OPEN;
+}
+
+/*
+ * Can no rule take the operation, whatever its object is? Found out once, and at the first time the answer is
+ * no.
+ */
+static __always_inline bool pst_interest_none(__u32 half, __u32 op)
+{
+	int state = interest_state(half, op);
+
+	if (state == INTEREST_OPEN)
 		interest_make(half, op);
-	return false;
+	return state == INTEREST_NONE;
 }
 
 /* Likewise of a program that has just begun (sched_process_exec), of which nothing can be kept yet. */

@@ -5,6 +5,7 @@
  * UNIT.
  */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,6 +165,7 @@ static void measure_lines(void)
 #define VERDICT_MAGIC   0x70f4c755u
 #define VERDICT_FILE    3
 #define VERDICT_NOTHING 6
+#define VERDICT_CONNECT 7
 #define POLICIES        100
 
 static struct policy_engine_bpf *engine;
@@ -195,13 +198,12 @@ static double verdict_took(int fd, int what)
 	return all[ROUNDS / 2];
 }
 
-/* Of an open of /etc/passwd, by policies of a rule each that all have this @rule, with their number in it. */
-static void measure_verdict(const char *name, const char *rule)
+/* By policies of a rule each that all have this @rule, with their number in it: on what is behind @fd. */
+static void measure_verdict_on(int fd, int what, const char *name, const char *rule)
 {
 	const struct policy_room room = {mapped(engine->maps.policy_lines), mapped(engine->maps.path_lines),
 		PST_POL_LINES, PST_PATHS_LINES};
 	const uint64_t seed[2] = {engine->rodata->cfg_path_key[0], engine->rodata->cfg_path_key[1]};
-	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
 	struct pst_conf_errors errors = {0};
 	struct policy_tables *t = NULL;
 	struct policy_set set = {0};
@@ -222,7 +224,7 @@ static void measure_verdict(const char *name, const char *rule)
 		policy_compile(&set, &room, 1, seed, &errors, &t))
 		die(errors.text ? errors.text : "policies");
 	printf("facts.verdict_%s_ns %.1f ns\n", name,
-		verdict_took(fd, VERDICT_FILE) - verdict_took(fd, VERDICT_NOTHING));
+		verdict_took(fd, what) - verdict_took(fd, VERDICT_NOTHING));
 	fflush(stdout);
 	policy_tables_free(t);
 	policy_set_done(&set);
@@ -230,6 +232,22 @@ static void measure_verdict(const char *name, const char *rule)
 	munmap(room.paths, (size_t)PST_PATHS_LINES * sizeof(union pst_line));
 	free(text);
 	close(fd);
+}
+
+/* Of an open of /etc/passwd. */
+static void measure_verdict(const char *name, const char *rule)
+{
+	measure_verdict_on(open("/etc/passwd", O_RDONLY | O_CLOEXEC), VERDICT_FILE, name, rule);
+}
+
+/* Of a TCP connection to 10.1.2.3:443. */
+static void measure_connect(const char *name, const char *rule)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(443)};
+
+	to.sin_addr.s_addr = htonl(0x0a010203);
+	memcpy(engine->bss->address, &to, sizeof(to));
+	measure_verdict_on(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), VERDICT_CONNECT, name, rule);
 }
 
 static void measure_verdicts(void)
@@ -247,6 +265,9 @@ static void measure_verdicts(void)
 	measure_verdict("all",
 		"operations: file.open, paths: {prefix: /etc/some%1$d}, executables: /usr/bin/some%1$d, "
 		"ancestors: /bin/some%1$d, namespaces: {mnt: other}");
+	measure_connect("connect_off", "operations: file.open, uids: %d");
+	measure_connect("connect_subject", "operations: net.connect, uids: 1%d");
+	measure_connect("connect_address", "operations: net.connect, addresses: 10.2.%d.0/24, ports: 443");
 	policy_engine_bpf__destroy(engine);
 }
 

@@ -4,21 +4,23 @@
  * ioctl(FD, magic, WHAT) that its next open, or its next exec, is to be judged, and finds the verdict in this
  * object's memory. Nothing is denied.
  */
-#include "bpf/lib/policyjudge.bpf.h"
+#include "bpf/lib/polnet.bpf.h"
 
 #define SYS_IOCTL 16
 
 enum ask {
 	ASK_OPEN = 1, /* the next one */
 	ASK_EXEC = 2,
-	ASK_FILE = 3,   /* the descriptor's file, as if it had been opened now */
-	ASK_STOLEN = 4, /* the same, as if another task had come in between */
-	ASK_OTHER = 5,  /* the same, as if the tables had been changed meanwhile */
-	ASK_NOTHING = 6 /* what the measurement itself takes */
+	ASK_FILE = 3,    /* the descriptor's file, as if it had been opened now */
+	ASK_STOLEN = 4,  /* the same, as if another task had come in between */
+	ASK_OTHER = 5,   /* the same, as if the tables had been changed meanwhile */
+	ASK_NOTHING = 6, /* what the measurement itself takes */
+	ASK_CONNECT = 7  /* the descriptor's socket, as if it were to be connected to `address` */
 };
 
 /* Set between runs. */
 __u32 magic, half, repeat, at_hooks;
+__u32 address[8]; /* a struct sockaddr_in6 */
 
 struct pst_verdict verdict;
 struct pst_act act;
@@ -56,11 +58,36 @@ static __always_inline struct file *file_of(__u32 fd)
 	return file;
 }
 
+/* As bpf/enforcenet.bpf.c does it. */
+static __always_inline void judge_socket(__u32 fd)
+{
+	const struct pst_pol_head *head = judge_head(half);
+	struct pst_verdict v = {};
+	struct judge_end e = {};
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!head || !(head->ops & PST_OP_BIT(PST_OP_NET_CONNECT)))
+		return;
+	socket = BPF_CORE_READ((struct file___net *)file_of(fd), private_data);
+	sk = BPF_CORE_READ(socket, sk);
+	polnet_socket(&e, sk);
+	if (!polnet_named(&e, PST_OP_NET_CONNECT, address, sizeof(address)))
+		return;
+	polnet_other(&e, sk);
+	judge_net(half, PST_OP_NET_CONNECT, &e, &v);
+	verdict = v;
+}
+
 __noinline int judge_fd(__u32 fd, __u32 what)
 {
 	struct pst_verdict v = {};
 	struct file *file = file_of(fd);
 
+	if (what == ASK_CONNECT) {
+		judge_socket(fd);
+		return 0;
+	}
 	if (what != ASK_NOTHING)
 		pst_judge_open(half, file, 0, &v);
 	verdict = v;
@@ -78,7 +105,7 @@ __noinline int judge_disturbed(__u32 fd, __u32 what)
 	judge_begin(half, j, PST_OP_FILE_OPEN, file_of(fd), 0, 0);
 	if (what == ASK_OTHER)
 		j->generation -= 1;
-	judge_look(half);
+	judge_look(half, NULL);
 	if (what == ASK_STOLEN)
 		j->owner = 1;
 	told = judge_told(half, j, &v);
