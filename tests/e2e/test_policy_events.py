@@ -99,6 +99,7 @@ class Recorded(pipeline.PipelineTest):
                          ("10.0.0.2", 443, "tcp", "inet", 12))
         self.assertEqual((signalled["signal"], signalled["target_pid"], signalled["done"]), ("SIGKILL", 77, "killed"))
         self.assertEqual((odd["operation"], odd["path"]), ("99", "/\ufffd\n"))
+        self.assertEqual([e["path"] for e in p.events("policy=sec*&last=9")], ["/x", "/x"])  # and its alert
         self.assertEqual([e["rport"] for e in p.events("kind=policy&port=443&alert=false&last=9")], [443])
 
         alerts = {(a["rule"], a["severity"]): a["message"] for a in p.events("alert=true&last=100")}
@@ -115,6 +116,10 @@ class Recorded(pipeline.PipelineTest):
         self.assertEqual(p.stats("collector")[("unnamed_policy_events", None)], 5)
         out = subprocess.run([os.path.join(lib.BINDIR, "penstock"), "observe", "--run-dir", p.run_dir, "--kind", "policy", "--alert", "false", "--last", "100"],
                              stdout=subprocess.PIPE, check=True, timeout=pipeline.PATIENCE).stdout.decode()
+        of_policy = subprocess.run([os.path.join(lib.BINDIR, "penstock"), "observe", "--run-dir", p.run_dir, "--policy", "secrets", "--last", "100"],
+                                   stdout=subprocess.PIPE, check=True, timeout=pipeline.PATIENCE).stdout.decode()
+        self.assertEqual(len(of_policy.splitlines()), 2)
+        self.assertRegex(of_policy, r"ALERT error secrets/nobody else does: not denied: /usr/bin/cat opens /x \(policy secrets")
         self.assertIn("thread[4242] policy denied file.open /etc/shadow EACCES by #0/#0\n", out)
         self.assertIn("thread[4242] policy audit file.rename /a → /b by #1/#11 (would deny)\n", out)
         self.assertIn("policy deny file.open /x by secrets/nobody else does (only told)\n", out)
