@@ -14,7 +14,7 @@
 
 #define POLL_NS  100000000ull
 #define AGAIN_NS 1000000000ull /* the exporter is away: it may be about to start again */
-#define KEYS     12            /* since and until are options of their own */
+#define KEYS     13            /* since and until are options of their own */
 
 static struct {
 	const char *run_dir, *output, *since, *until;
@@ -42,6 +42,7 @@ const struct pst_arg observe_options[] = {
 	KEY(9, "alert", 0, "BOOL", "true: only alerts"),
 	KEY(10, "severity", 0, "LEVEL", "alerts of at least this severity"),
 	KEY(11, "rule", 0, "NAME", "alerts of this rule, or a glob"),
+	KEY(12, "policy", 0, "NAME", "what this policy took, or a glob"),
 	{"since", 's', PST_ARG_STR, &opt.since, "TIME",
 		"stored events from this time on: 5m (ago), 2026-01-31T12:00:00Z"},
 	{"until", 0, PST_ARG_STR, &opt.until, "TIME", "stored events up to this time"},
@@ -53,7 +54,7 @@ const struct pst_arg observe_options[] = {
 	{0},
 };
 static const char *const key_names[KEYS] = {"kind", "pid", "comm", "exe", "container", "address", "port",
-	"user", "uid", "alert", "severity", "rule"};
+	"user", "uid", "alert", "severity", "rule", "policy"};
 
 struct observe {
 	const char *run_dir;

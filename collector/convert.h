@@ -20,6 +20,15 @@ int convert_topic(uint16_t kind);
  * comes of it. */
 int convert_record(struct convert *c, const struct pst_rec *rec, size_t len, struct pst_buf *out);
 
+union convert_room {
+	struct pst_rec rec;
+	uint8_t bytes[PST_REC_MAX];
+};
+/* A record of a policy, which was checked, as a recording has it: with the names of policy and rule, if they
+ * are known. Good as long as both. */
+const struct pst_rec *convert_policy_named(
+	const struct names *names, const struct pst_rec_policy *rec, union convert_room *room);
+
 struct convert_flow {
 	const struct pst_flow *slot;
 	uint64_t index;

@@ -6,14 +6,29 @@
 #include "collector/convert_internal.h"
 #include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/stat.h"
 
 #define FILE_FLAGS_SHIFT 4 /* of pst_rec_policy.file */
 #define ERRNO_MASK       0xfff
 
+/* Where the names are in a recording: behind the paths. */
+static size_t named_at(const struct pst_rec_policy *r)
+{
+	return sizeof(*r) + (((size_t)r->path_len + r->to_len + 7) & ~(size_t)7);
+}
+
+static bool has_names(const struct pst_rec_policy *r)
+{
+	return r->h.flags & PST_POLICY_NAMED;
+}
+
 bool convert_policy_fits(const struct pst_rec_policy *r, size_t len)
 {
-	return r->path_len <= PST_PATH_MAX && r->to_len <= PST_PATH_MAX &&
-	       (size_t)r->path_len + r->to_len <= len - sizeof(*r);
+	if (r->path_len > PST_PATH_MAX || r->to_len > PST_PATH_MAX)
+		return false;
+	if (has_names(r))
+		return named_at(r) + sizeof(struct pst_pol_label) <= len;
+	return (size_t)r->path_len + r->to_len <= len - sizeof(*r);
 }
 
 static struct pst_val text_of(const char *text)
@@ -51,14 +66,28 @@ static void what(struct pst_val *v, const struct pst_rec_policy *r, struct words
 	v[PST_POLICY_F_partial].u = r->told == PST_TOLD_SOME;
 }
 
-static void whose(
-	struct pst_val *v, struct names *names, const struct pst_rec_policy *r, struct pst_pol_label *label)
+static bool label_of(
+	const struct names *names, const struct pst_rec_policy *r, struct pst_pol_label *ret_label)
+{
+	if (!has_names(r))
+		return names_policy(names, r->generation, r->rule, ret_label);
+	memcpy(ret_label, (const char *)r + named_at(r), sizeof(*ret_label));
+	return names_is_label(ret_label);
+}
+
+static void whose(struct pst_val *v, const struct names *names, const struct pst_rec_policy *r,
+	struct pst_pol_label *label)
 {
 	v[PST_POLICY_F_policy_generation].u = r->generation;
 	v[PST_POLICY_F_policy_id].u = r->policy;
 	v[PST_POLICY_F_policy_rule_id].u = r->rule;
-	if (!names_policy(names, r->generation, r->rule, label))
+	if (!label_of(names, r, label)) {
+		pst_counter("unnamed_policy_events",
+			"events of policies without the names of policy and rule, which are of another "
+			"generation")
+			->value++;
 		return;
+	}
 	v[PST_POLICY_F_policy] = text_of(label->policy);
 	v[PST_POLICY_F_policy_rule] = text_of(label->rule);
 }
@@ -106,4 +135,21 @@ int convert_policy_record(struct convert *c, const struct pst_rec_policy *r, str
 	v[PST_POLICY_F_capabilities].u = r->capabilities;
 	pst_event_pack(out, PST_KIND_POLICY, r->h.ts_ns, v);
 	return 0;
+}
+
+const struct pst_rec *convert_policy_named(
+	const struct names *names, const struct pst_rec_policy *r, union convert_room *room)
+{
+	size_t at = named_at(r);
+	struct pst_pol_label label;
+
+	if (has_names(r) || at + sizeof(label) > sizeof(*room) ||
+		!names_policy(names, r->generation, r->rule, &label))
+		return &r->h;
+	memset(room->bytes, 0, at);
+	memcpy(room->bytes, r, PST_MIN(at, (size_t)r->h.size));
+	memcpy(room->bytes + at, &label, sizeof(label));
+	room->rec.flags |= PST_POLICY_NAMED;
+	room->rec.size = (uint32_t)(at + sizeof(label));
+	return &room->rec;
 }

@@ -13,7 +13,6 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/log.h"
-#include "proto/base/stat.h"
 
 #define REPORT_MAX (4 << 20)
 
@@ -268,22 +267,23 @@ static bool read_label(const struct pst_pol_labels *half, uint32_t generation, u
 	copy_label(ret_label, &half->rule[rule]);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	after = __atomic_load_n(&half->generation, __ATOMIC_RELAXED);
-	return before == after && *ret_label->policy && *ret_label->rule &&
-	       memchr(ret_label->policy, 0, sizeof(ret_label->policy)) &&
-	       memchr(ret_label->rule, 0, sizeof(ret_label->rule));
+	return before == after;
 }
 
-bool names_policy(struct names *names, uint32_t generation, uint32_t rule, struct pst_pol_label *ret_label)
+bool names_is_label(const struct pst_pol_label *l)
+{
+	return *l->policy && *l->rule && memchr(l->policy, 0, sizeof(l->policy)) &&
+	       memchr(l->rule, 0, sizeof(l->rule));
+}
+
+bool names_policy(
+	const struct names *names, uint32_t generation, uint32_t rule, struct pst_pol_label *ret_label)
 {
 	const struct pst_shm *map = &names->policies;
 
-	if (map->base && rule < PST_POL_RULES_MAX &&
-		read_label(pst_shm_at(map, generation & 1), generation, rule, ret_label))
-		return true;
-	pst_counter("unnamed_policy_events",
-		"events of policies whose names are not known: of another generation than the names")
-		->value++;
-	return false;
+	return map->base && rule < PST_POL_RULES_MAX &&
+	       read_label(pst_shm_at(map, generation & 1), generation, rule, ret_label) &&
+	       names_is_label(ret_label);
 }
 
 void names_done(struct names *names)

@@ -56,9 +56,12 @@ const char *names_rule(
 /* Name or its number as text; "" where the kernel gives no reasons. */
 const char *names_drop(struct names *names, uint32_t reason);
 const char *names_reset(struct names *names, uint32_t reason); /* "" for 0 */
-/* What a rule of the policies of that generation is called. False, which is counted: not known, never the
- * name of another one. Policyd writes the texts, and @ret_label has an end in both. */
-bool names_policy(struct names *names, uint32_t generation, uint32_t rule, struct pst_pol_label *ret_label);
+/* What a rule of the policies of that generation is called. False: not known; never the name of another one.
+ * Policyd writes the texts: they may be any. */
+bool names_policy(
+	const struct names *names, uint32_t generation, uint32_t rule, struct pst_pol_label *ret_label);
+/* Both texts are there and have an end. */
+bool names_is_label(const struct pst_pol_label *label);
 /* "" if unknown: numbers repeat between network namespaces. */
 const char *names_iface(const struct names *names, uint32_t ifindex, uint32_t net_ns);
 

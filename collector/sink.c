@@ -19,6 +19,15 @@ static bool is_slot(uint16_t kind)
 	       kind == PST_REC_UDP_EVICTED || kind == PST_REC_UDP_READ;
 }
 
+static void record(struct sink *sink, const struct pst_rec *rec)
+{
+	union convert_room room;
+
+	if (rec->kind == PST_REC_POLICY)
+		rec = convert_policy_named(&sink->names, (const void *)rec, &room);
+	recorder_write(sink->recorder, rec);
+}
+
 void sink_record(struct sink *sink, const struct pst_rec *rec, size_t len)
 {
 	int topic;
@@ -28,7 +37,7 @@ void sink_record(struct sink *sink, const struct pst_rec *rec, size_t len)
 		return;
 	}
 	if (sink->recorder)
-		recorder_write(sink->recorder, rec);
+		record(sink, rec);
 	if (is_slot(rec->kind)) {
 		if (tables_record(&sink->tables, rec) < 0)
 			count_malformed(rec, len);

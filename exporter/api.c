@@ -302,7 +302,7 @@ static void api_index(void *arg, struct request *request)
 		"<code>follow</code>, "
 		"<code>format</code> (jsonl, json, sse) and the filters <code>kind pid comm exe container "
 		"address port user "
-		"uid alert severity rule since until</code>\n"
+		"uid alert severity rule policy since until</code>\n"
 		"<li><a href=\"/api/v1/processes?limit=100\">/api/v1/processes</a> processes: "
 		"<code>limit</code>, "
 		"<code>after</code>, <code>pid comm exe container user uid</code>\n"

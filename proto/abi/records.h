@@ -380,7 +380,9 @@ enum pst_policy_done {
 };
 
 /* Members that the operation does not have, or that are not known, are 0. Tail: path[path_len] to[to_len],
- * padded with zeros to 8. */
+ * padded with zeros to 8. In recordings, where nobody knows the names any more, the collector adds them: with
+ * the flag struct pst_pol_label of proto/abi/policy.h comes behind that. */
+#define PST_POLICY_NAMED 1
 struct pst_rec_policy {
 	struct pst_rec h;
 	struct pst_task task;

@@ -185,6 +185,11 @@ static bool match_rule(const struct subject *s, const struct value *v)
 	return is_glob(s, "rule", v);
 }
 
+static bool match_policy(const struct subject *s, const struct value *v)
+{
+	return is_glob(s, "policy", v);
+}
+
 static bool match_container(const struct subject *s, const struct value *v)
 {
 	const struct pst_val *id = &s->event->enricher[PST_ENR_container_id];
@@ -261,6 +266,7 @@ static const struct key {
 	{"alert", parse_bool, match_alert, "true or false"},
 	{"severity", parse_severity, match_severity, "debug, info, notice, warning, error or critical"},
 	{"rule", parse_text, match_rule, "a rule's name or a pattern of it"},
+	{"policy", parse_text, match_policy, "a policy's name or a pattern of it"},
 	{"since", parse_time, match_since, TIME_TEXT},
 	{"until", parse_time, match_until, TIME_TEXT},
 };
@@ -269,7 +275,7 @@ static const struct key {
 
 /* The order of the table above. */
 const char *const pst_filter_keys[] = {"kind", "pid", "comm", "exe", "container", "address", "port", "user",
-	"uid", "alert", "severity", "rule", "since", "until", NULL};
+	"uid", "alert", "severity", "rule", "policy", "since", "until", NULL};
 _Static_assert(PST_ARRAY_SIZE(pst_filter_keys) == N_KEYS + 1, "the two tables of keys differ");
 
 int pst_filter_new(struct pst_filter **ret_filter)

@@ -11,7 +11,7 @@ struct pst_filter; /* all given keys must match; several values of one key: any.
 #define PST_FILTER_VALUES_MAX 64
 /* Keys: kind (name or glob), pid (also a child's), comm (glob), exe (glob), container (id prefix), address
  * (address or CIDR, either end), port (either end), user, uid, alert (true: only alerts, false: only others),
- * severity (at least), rule (glob), since, until (see pst_time_parse). */
+ * severity (at least), rule (glob), policy (glob), since, until (see pst_time_parse). */
 extern const char *const pst_filter_keys[]; /* NULL-terminated */
 int pst_filter_new(struct pst_filter **ret_filter);
 void pst_filter_free(struct pst_filter *filter);

@@ -101,8 +101,10 @@ def records():
         parts = (b"/srv", b"a/b", b"/", b"../c")
         yield record(kind, task + struct.pack("=QIIQQIIIIIIIIi4HI", 77, 0x800001, 0o100644, 5, 4096, 0x100003, 2, 0o600, 1, 2, 3, 4, 1, 13, *map(len, parts), 0), b"".join(parts), flags=15)
     for op, path, to, file in ((1, b"/bin/sh", b"", 0x84), (14, b"/a", b"/etc/b", 0), (25, b"", b"", 0), (3, b"", b"", 0), (99, b"/" + b"x" * 4095, b"/y", 255)):
-        yield record(48, task + struct.pack("=QQIIIHH8B16sHBBB3xIIQHHI", 99, 1 << 21, 0x800001, 7, 4, 2, 13, op, 5, 6, 1, 1, file, 3, 1, ends[:16], 443, 2, 6, 9, 55, 0, 66,
-                                            len(path), len(to), 0), path + to)
+        act = task + struct.pack("=QQIIIHH8B16sHBBB3xIIQHHI", 99, 1 << 21, 0x800001, 7, 4, 2, 13, op, 5, 6, 1, 1, file, 3, 1, ends[:16], 443, 2, 6, 9, 55, 0, 66,
+                                  len(path), len(to), 0)
+        yield record(48, act, path + to)
+        yield record(48, act, path + to + bytes(-len(path + to) % 8) + struct.pack("64s64s", b"policy", b"rule"), flags=1)
     for kind in range(16, 22):
         yield record(kind, task + ends + struct.pack("=QQQQIIiIIHBBII", 1, 2, 3, 4, 5, 6, 0, 8, 9, 1, 1, 0, 3, 0))
     yield record(22, ends + struct.pack("=QIIIIB7x", 1, 2, 3, 4, 5, 6))

@@ -197,6 +197,13 @@ static void alerts(void **state)
 	assert_true(only("rule", "shell-in-pod"));
 	assert_true(only("rule", "shell-*"));
 	assert_false(only("rule", "shell"));
+	assert_false(only("policy", "*")); /* of another kind */
+	set_kind(PST_KIND_POLICY);
+	assert_false(only("policy", "*"));
+	event.sensor[PST_POLICY_F_policy] = pst_val_str("secrets", 7);
+	assert_true(only("policy", "secrets"));
+	assert_true(only("policy", "sec*"));
+	assert_false(only("policy", "secret"));
 }
 
 static void times(void **state)
@@ -285,7 +292,7 @@ static void errors(void **state)
 static void all_keys_are_listed(void **state)
 {
 	static const char *const values[] = {
-		"flow", "1", "c", "/e", "a", "::1", "1", "u", "1", "true", "info", "r", "1s", "1s"};
+		"flow", "1", "c", "/e", "a", "::1", "1", "u", "1", "true", "info", "r", "p", "1s", "1s"};
 	unsigned n = 0;
 
 	(void)state;

@@ -22,6 +22,34 @@ static struct sink sink;
 static char path[32];
 static int fd;
 
+/* What policyd may have written: any texts. Of one half the last rule has an end, of the other nothing. */
+static void make_policy_names(void)
+{
+	struct pst_pol_labels *half;
+
+	if (pst_shm_fake(sizeof(*half), 2, &sink.names.policies) < 0)
+		abort();
+	half = sink.names.policies.base;
+	memset(half, 0xff, 2 * sizeof(*half));
+	half[0].generation = 6;
+	half[1].generation = 7;
+	memcpy(half[1].rule[4].policy, "policy", 7);
+	memcpy(half[1].rule[4].rule, "\xff\n", 3);
+}
+
+/* As `penstock record` writes it: a record that is as good as the one it is made of. */
+static void check_named(const struct pst_rec *rec)
+{
+	static union convert_room room;
+	const struct pst_rec *named;
+
+	if (rec->kind != PST_REC_POLICY || !convert_check(rec, rec->size))
+		return;
+	named = convert_policy_named(&sink.names, (const void *)rec, &room);
+	if (!convert_check(named, named->size))
+		abort();
+}
+
 static void open_all(void)
 {
 	struct pst_bus_config config = {.stage = "collector",
@@ -42,6 +70,7 @@ static void open_all(void)
 		table_open(&sink.tables.udp, NULL, 1, SLOTS, 0, 0) < 0)
 		abort();
 	sink.tables.bus = sink.bus;
+	make_policy_names();
 }
 
 /* What stands in the open batches. */
@@ -73,6 +102,7 @@ static void play(struct recording *r)
 		if (r->at <= at || r->at > r->len || (uintptr_t)rec % 8 || rec->size != r->at - at)
 			abort();
 		at = r->at;
+		check_named(rec);
 		sink_record(&sink, rec, rec->size);
 		check_published();
 	}

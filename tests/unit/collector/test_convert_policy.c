@@ -267,6 +267,43 @@ static void bad_names_are_none(void **state)
 	assert_text(event(), PST_POLICY_F_policy_rule, "nobody else does");
 }
 
+/* What is recorded has its names with it. */
+static void recorded(void **state)
+{
+	struct pst_shm none = {0}, map = names.policies;
+	static union convert_room room, again;
+	struct pst_pol_label *label;
+	const struct pst_event *e;
+
+	(void)state;
+	for (unsigned n = 0; n < 9; n++) { /* however the paths end */
+		make(PST_OP_FILE_RENAME, "/12345678" + n, "/to");
+		assert_ptr_equal(convert_policy_named(&names, &rec.r, &room), &room.rec);
+		assert_int_equal(room.rec.size, rec.h.size + sizeof(*label));
+		assert_true(convert_check(&room.rec, room.rec.size));
+		assert_ptr_equal(convert_policy_named(&names, (const void *)&room, &again), &room.rec);
+		names.policies = none;
+		e = to_event(&room);
+		names.policies = map;
+		assert_text(e, PST_POLICY_F_policy, "secrets");
+		assert_text(e, PST_POLICY_F_policy_rule, "nobody else does");
+		assert_text(e, PST_POLICY_F_path, "/12345678" + n);
+		assert_text(e, PST_POLICY_F_to_path, "/to");
+	}
+	rec.r.generation++; /* nobody knows them: as it is */
+	assert_ptr_equal(convert_policy_named(&names, &rec.r, &again), &rec.h);
+	for (uint32_t len = room.rec.size - 1; len >= room.rec.size - sizeof(*label); len--) {
+		room.rec.size = len;
+		assert_false(convert_check(&room.rec, len));
+		room.rec.size = rec.h.size + sizeof(*label);
+	}
+	label = (void *)(room.bytes + rec.h.size);
+	memset(label->rule, 'x', sizeof(label->rule)); /* a file may say anything */
+	assert_text(to_event(&room), PST_POLICY_F_policy, "");
+	memset(label, 0, sizeof(*label));
+	assert_text(to_event(&room), PST_POLICY_F_policy_rule, "");
+}
+
 static bool stop;
 
 /* As policyd writes them: no generation, the texts, the generation. */
@@ -386,6 +423,7 @@ int main(void)
 		cmocka_unit_test(objects),
 		cmocka_unit_test(names_of_another_generation_are_none),
 		cmocka_unit_test(bad_names_are_none),
+		cmocka_unit_test(recorded),
 		cmocka_unit_test(names_that_are_written_meanwhile),
 		cmocka_unit_test(numbers_without_a_name),
 		cmocka_unit_test(lies),
