@@ -6,6 +6,7 @@
 #include "loader/ladder.h"
 #include "loader/patterns.h"
 #include "proto/abi/guard.h"
+#include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 
 #define KIB    (1ull << 10)
@@ -56,6 +57,8 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("file_mount", SENSOR_FILE_MOUNT, "file systems that are mounted or moved"),
 	SENSOR_FIELD("file_umount", SENSOR_FILE_UMOUNT, "file systems that are unmounted"),
 	SENSOR_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT, "mount namespaces that get another root"),
+	SENSOR_FIELD("policy_exec", SENSOR_POLICY_EXEC, "policies: programs that are started"),
+	SENSOR_FIELD("policy_open", SENSOR_POLICY_OPEN, "policies: files that are opened"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -102,6 +105,8 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("file_mount", SENSOR_FILE_MOUNT),
 	RUNG_FIELD("file_umount", SENSOR_FILE_UMOUNT),
 	RUNG_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT),
+	RUNG_FIELD("policy_exec", SENSOR_POLICY_EXEC),
+	RUNG_FIELD("policy_open", SENSOR_POLICY_OPEN),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };
@@ -191,6 +196,21 @@ static const struct pst_conf_field guard_fields[] = {
 	{0},
 };
 
+/* A quarter is a half of one of the two tables: what the cgroups alone take, or what the tables may have. */
+#define POLICY_MEMORY_MIN (1 * MIB)
+#define POLICY_MEMORY_MAX (4 * PST_POL_LINES * sizeof(union pst_line))
+static_assert(PST_POL_LINES == PST_PATHS_LINES, "both tables have one size");
+
+static const struct pst_conf_field policy_fields[] = {
+	{.key = "memory",
+		.type = PST_CONF_SIZE,
+		.offset = offsetof(struct loader_config, policy_memory),
+		.help = "memory of compiled policies, a power of two; 16MiB hold ten thousand rules",
+		.min = POLICY_MEMORY_MIN,
+		.max = POLICY_MEMORY_MAX},
+	{0},
+};
+
 const struct pst_conf_field loader_fields[] = {
 	{.key = "sensors", .type = PST_CONF_SECTION, .help = "what is watched", .section = sensor_fields},
 	{.key = "rungs",
@@ -207,6 +227,10 @@ const struct pst_conf_field loader_fields[] = {
 		.type = PST_CONF_SECTION,
 		.help = "where packets are judged, and room for what they are judged by",
 		.section = guard_fields},
+	{.key = "policies",
+		.type = PST_CONF_SECTION,
+		.help = "room for policies, while a sensor of them is on",
+		.section = policy_fields},
 	{.key = "drop_rate",
 		.type = PST_CONF_U64,
 		.offset = offsetof(struct loader_config, drop_rate),
@@ -317,6 +341,7 @@ int loader_config_init(struct loader_config *config)
 		.list_memory = 8 * MIB,
 		.connections = 65536,
 		.sources = 131072,
+		.policy_memory = POLICY_MEMORY_MAX,
 	};
 	int r = init(&c);
 
@@ -416,6 +441,7 @@ int loader_config_validate(struct pst_conf_ctx *ctx, const struct pst_node *sect
 	check_power(ctx, section, "guard", "list_memory", c->list_memory);
 	check_power(ctx, section, "guard", "connections", c->connections);
 	check_power(ctx, section, "guard", "sources", c->sources);
+	check_power(ctx, section, "policies", "memory", c->policy_memory);
 	for (int i = 0; i < SENSOR_MAX; i++)
 		check_rung(ctx, section, (enum sensor_id)i, c->rungs[i]);
 	check_patterns(ctx, node_at(section, "interfaces", NULL), &c->interfaces);

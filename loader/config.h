@@ -45,6 +45,8 @@ enum sensor_id {
 	SENSOR_FILE_MOUNT,
 	SENSOR_FILE_UMOUNT,
 	SENSOR_FILE_PIVOT_ROOT,
+	SENSOR_POLICY_EXEC,
+	SENSOR_POLICY_OPEN,
 	SENSOR_GUARD,
 	SENSOR_MAX,
 };
@@ -65,6 +67,7 @@ struct loader_config {
 	uint64_t list_memory;       /* of `block_lines` */
 	uint64_t connections;       /* entries of `ct`, and of `ct_new` */
 	uint64_t sources;           /* of `src_rates` */
+	uint64_t policy_memory;     /* bytes of `policy_lines` and `path_lines`, both halves of both */
 	char *cgroup;               /* "auto" or the folder of the root cgroup */
 	bool bpf_stats;
 };

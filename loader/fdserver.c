@@ -12,6 +12,7 @@
 #include "loader/why.h"
 #include "proto/abi/guard.h"
 #include "proto/abi/maps.h"
+#include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/fds.h"
 #include "proto/base/log.h"
@@ -40,6 +41,10 @@ static const struct {
 	{PST_MAP_OFFENDERS, 1u << ACCOUNT_POLICYD},
 	{PST_MAP_SAMPLES, 1u << ACCOUNT_POLICYD},
 	{PST_MAP_GUARD_COUNTS, 1u << ACCOUNT_POLICYD},
+	{PST_MAP_POLICY, 1u << ACCOUNT_POLICYD},
+	{PST_MAP_POLICY_LINES, 1u << ACCOUNT_POLICYD},
+	{PST_MAP_PATH_LINES, 1u << ACCOUNT_POLICYD},
+	{PST_MAP_POLICY_NAMES, 1u << ACCOUNT_POLICYD | 1u << ACCOUNT_COLLECTOR},
 };
 
 struct client {

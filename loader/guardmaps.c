@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "loader/region.h"
+#include "loader/tablemaps.h"
 #include "proto/abi/ct.h"
 #include "proto/abi/guard.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
-
-#define TRIES 8 /* a writer that switches at every moment is none */
 
 /* What is in them goes over, and by their words policyd is told. */
 static bool is_one(const char *name)
@@ -23,10 +22,7 @@ static bool is_one(const char *name)
 bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *config, const char *name)
 {
 	uint32_t cpus = (uint32_t)PST_MAX(libbpf_num_possible_cpus(), 1);
-	const struct {
-		const char *name;
-		struct region_size size;
-	} wanted[] = {
+	const struct tablemap wanted[] = {
 		{PST_MAP_GUARD, {1, sizeof(struct pst_guard)}},
 		{PST_MAP_FW_LINES, {2, (uint32_t)(config->firewall_memory / 2)}},
 		{PST_MAP_BLOCK_LINES,
@@ -37,85 +33,13 @@ bool guardmaps_outgrown(const struct pins *pins, const struct loader_config *con
 		{PST_MAP_GUARD_COUNTS, {cpus, sizeof(struct pst_guard_counts)}},
 	};
 
-	for (size_t i = 0; i < PST_ARRAY_SIZE(wanted) && is_one(name); i++) {
-		PST_CLOSE int fd = pins_get(pins, PIN_MAPS, wanted[i].name);
-		struct region_size size;
-
-		if (fd >= 0 && !region_size(fd, &size) &&
-			(size.entries != wanted[i].size.entries ||
-				size.value_bytes != wanted[i].size.value_bytes))
-			return true;
-	}
-	return false;
-}
-
-struct move {
-	struct region from, to;
-};
-
-static void move_done(struct move *m)
-{
-	region_unmap(&m->from);
-	region_unmap(&m->to);
-}
-
-/* 1: both are there; 0: the map is new or stays; -errno. */
-static int move_open(const struct pins *pins, const struct maps *maps, const char *name, struct move *m)
-{
-	const struct map_entry *made = maps_find(maps, name);
-	PST_CLOSE int pinned = made && made->staged ? pins_get(pins, PIN_MAPS, name) : -ENOENT;
-	int r;
-
-	if (pinned < 0)
-		return pinned == -ENOENT ? 0 : pinned;
-	r = region_map(pinned, &m->from);
-	r = r ? r : region_map(made->fd, &m->to);
-	return r ? r : m->from.p && m->to.p;
-}
-
-/* The half of @generation, while that is what @word says. 0; -E2BIG; -EAGAIN: it changed on the way. */
-static int move_half(const struct move *m, const __u64 *word, uint64_t generation)
-{
-	size_t from = m->from.bytes / 2, to = m->to.bytes / 2;
-
-	if (!generation)
-		return 0;
-	if (from > to || !m->from.p || !m->to.p)
-		return -E2BIG;
-	memcpy(m->to.p + (generation & 1) * to, m->from.p + (generation & 1) * from, from);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return __atomic_load_n(word, __ATOMIC_RELAXED) == generation ? 0 : -EAGAIN;
-}
-
-/* The lines of one table and then its word, which alone makes them count. */
-static void move_table(const struct move *lines, const __u64 *from, __u64 *to, const char *what)
-{
-	uint64_t generation = __atomic_load_n(from, __ATOMIC_ACQUIRE);
-	int r = -EAGAIN;
-
-	for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
-		generation = __atomic_load_n(from, __ATOMIC_ACQUIRE);
-		r = move_half(lines, from, generation);
-	}
-	if (r)
-		pst_warn("the %s is off until policyd has written it anew: %s", what,
-			r == -E2BIG ? "its table became smaller" : "it changed too often");
-	else
-		__atomic_store_n(to, generation, __ATOMIC_RELEASE);
-}
-
-/* Made by this load in the place of one that is pinned. */
-static bool is_renewed(const struct pins *pins, const struct maps *maps, const char *name)
-{
-	const struct map_entry *made = maps_find(maps, name);
-
-	return made && made->staged && pins_exists(pins, PIN_MAPS, name);
+	return is_one(name) && tablemaps_differ(pins, wanted, PST_ARRAY_SIZE(wanted));
 }
 
 /* Those of another layout cannot go over, and what is in force would be an empty table. */
 static void drop_signatures(const struct pins *pins, const struct maps *maps, struct pst_guard *to)
 {
-	if (!to->sig_generation || !is_renewed(pins, maps, PST_MAP_GUARD_SIGS))
+	if (!to->sig_generation || !tablemaps_renewed(pins, maps, PST_MAP_GUARD_SIGS))
 		return;
 	to->sig_generation = 0;
 	pst_warn("signatures are off until policyd has written them anew: their table has another size");
@@ -123,14 +47,14 @@ static void drop_signatures(const struct pins *pins, const struct maps *maps, st
 
 int guardmaps_take_over(const struct pins *pins, const struct maps *maps)
 {
-	PST_CLEANUP(move_done) struct move guard = {0}, firewall = {0}, lists = {0};
-	int r = move_open(pins, maps, PST_MAP_GUARD, &guard);
+	PST_CLEANUP(tablemove_done) struct tablemove guard = {0}, firewall = {0}, lists = {0};
+	int r = tablemove_open(pins, maps, PST_MAP_GUARD, &guard);
 
 	if (r <= 0 || !guard.from.p || !guard.to.p)
 		return r;
-	r = move_open(pins, maps, PST_MAP_FW_LINES, &firewall);
+	r = tablemove_open(pins, maps, PST_MAP_FW_LINES, &firewall);
 	if (r > 0)
-		r = move_open(pins, maps, PST_MAP_BLOCK_LINES, &lists);
+		r = tablemove_open(pins, maps, PST_MAP_BLOCK_LINES, &lists);
 	if (r <= 0)
 		return r;
 	struct pst_guard *from = (struct pst_guard *)guard.from.p, *to = (struct pst_guard *)guard.to.p;
@@ -138,8 +62,8 @@ int guardmaps_take_over(const struct pins *pins, const struct maps *maps)
 	memcpy(to, from, PST_MIN(guard.from.bytes, guard.to.bytes));
 	__atomic_fetch_or(&from->can, PST_GUARD_MOVED, __ATOMIC_SEQ_CST);
 	to->fw_generation = to->block_generation = 0;
-	move_table(&firewall, &from->fw_generation, &to->fw_generation, "firewall");
-	move_table(&lists, &from->block_generation, &to->block_generation, "allow and block list");
+	tablemove_halves(&firewall, 1, &from->fw_generation, &to->fw_generation, "firewall");
+	tablemove_halves(&lists, 1, &from->block_generation, &to->block_generation, "allow and block list");
 	drop_signatures(pins, maps, to);
 	pst_info("the guard's tables have another size: policyd asks for them");
 	return 0;
@@ -212,7 +136,8 @@ int guardmaps_pick_up(const struct pins *pins, const struct maps *maps)
 	PST_CLEANUP(region_unmap) struct region words = {0};
 	int r;
 
-	if (!guard || (!is_renewed(pins, maps, PST_MAP_CT) && !is_renewed(pins, maps, PST_MAP_CT_NEW)))
+	if (!guard || (!tablemaps_renewed(pins, maps, PST_MAP_CT) &&
+			      !tablemaps_renewed(pins, maps, PST_MAP_CT_NEW)))
 		return 0;
 	r = region_map(guard->fd, &words);
 	if (r)

@@ -8,12 +8,14 @@
 #include "bpf/calls.skel.h"
 #include "bpf/capability.skel.h"
 #include "bpf/cred.skel.h"
+#include "bpf/enforce.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
 #include "bpf/files.skel.h"
 #include "bpf/flow.skel.h"
 #include "bpf/guard.skel.h"
 #include "bpf/iters.skel.h"
+#include "bpf/lineage.skel.h"
 #include "bpf/module.skel.h"
 #include "bpf/process.skel.h"
 #include "bpf/signal.skel.h"
@@ -32,12 +34,14 @@
 /* What takes the verifier longest comes first, so that the rest is loaded beside it. */
 const struct image images[] = {
 	IMAGE(guard),
+	IMAGE(enforce),
 	IMAGE(flow),
 	IMAGE(process),
 	IMAGE(socket),
 	IMAGE(iters),
 	IMAGE(sysexit),
 	IMAGE(calls),
+	IMAGE(lineage),
 	IMAGE(files),
 	IMAGE(udp),
 	IMAGE(execfail),

@@ -15,7 +15,7 @@ struct image {
 extern const struct image images[];
 extern const size_t n_images;
 
-#define IMAGES_MAX 24
+#define IMAGES_MAX 32
 
 int image_find(const char *name); /* index or -1 */
 

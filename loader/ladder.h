@@ -56,6 +56,7 @@ struct rung {
 struct sensor {
 	const char *name;
 	const char *help;
+	uint64_t ops;                 /* PST_OP_BIT() of those that it judges by policies */
 	struct rung rungs[RUNGS_MAX]; /* ends with name NULL */
 };
 
@@ -73,6 +74,10 @@ struct iterator {
 
 extern const struct iterator iterators[];
 extern const size_t n_iterators;
+
+const char *ladder_op_name(unsigned op); /* of policies; NULL: there is none of that number */
+/* What a rung can do where the kernel has, or has not, the helper that kills. */
+unsigned ladder_can(const struct rung *rung, bool kills);
 
 int ladder_rung_find(enum sensor_id sensor, const char *name); /* index or -1 */
 

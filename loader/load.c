@@ -17,6 +17,7 @@ static struct object_params params_of(const struct build *b)
 		.config = &b->l->config,
 		.generation = b->generation,
 		.seed = b->l->pins.state->seed,
+		.path_key = b->l->pins.state->path_key,
 		.id_seed = b->l->pins.state->id_seed,
 		.percpu_offsets = b->l->features.percpu_offsets,
 		.syn_cookies = b->l->features.results[FEATURE_SYN_COOKIES].ok,

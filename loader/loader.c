@@ -13,13 +13,20 @@
 #include "loader/lock.h"
 #include "loader/mounts.h"
 #include "loader/object.h"
+#include "loader/policymaps.h"
 #include "loader/unload.h"
 #include "proto/abi/maps.h"
+#include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 #include "proto/base/loop.h"
 
 #define GUARD_PROGRAM "guard_tc" /* in each rung of the guard */
+
+bool loader_kills(const struct loader *l)
+{
+	return l->features.results[FEATURE_SEND_SIGNAL].ok;
+}
 
 /* ---- prepare ---- */
 
@@ -144,6 +151,7 @@ int loader_prepare(struct loader *l)
 	if (!feature_get(&l->features, FEATURE_PERCPU_ELEM)->ok)
 		l->features.percpu_offsets = feature_kallsyms("__per_cpu_offset");
 	(void)feature_get(&l->features, FEATURE_SYN_COOKIES);
+	(void)feature_get(&l->features, FEATURE_SEND_SIGNAL);
 	r = caps_limit(&l->caps);
 	return r ? r : open_pins(l);
 }
@@ -161,7 +169,8 @@ static struct fingerprint fingerprint_of(const struct loader *l)
 	const struct loader_config *c = &l->config;
 	const uint64_t numbers[] = {PST_ABI_VERSION, c->ring_bytes[0], c->ring_bytes[1], c->ring_bytes[2],
 		c->flow_slots, c->flow_idle_ns, c->udp_slots, c->udp_idle_ns, c->drop_rate, c->xdp.n > 0,
-		c->guarded.n > 0, c->firewall_memory, c->list_memory, c->connections, c->sources};
+		c->cgroup_rate, c->capability_ns, c->guarded.n > 0, c->firewall_memory, c->list_memory,
+		c->connections, c->sources, c->policy_memory};
 	struct fingerprint fp;
 	struct stat st = {0};
 
@@ -229,23 +238,58 @@ static int check_guard(struct loader *l, const struct build *b)
 	return -ENOEXEC;
 }
 
+/* Nor is what the policies in force can do to become less because programs do not load. */
+static int check_policies(struct loader *l, const struct build *b)
+{
+	const char *weaker = policymaps_weaker(&l->pins, &b->plan, loader_kills(l));
+
+	if (!weaker)
+		return 0;
+	snprintf(l->load_error, sizeof(l->load_error),
+		"policies are in force, and %s would be weaker than what is attached, which goes on working",
+		weaker);
+	pst_error("%s", l->load_error);
+	return -ENOEXEC;
+}
+
+/* What is in force, into the maps of the new programs. */
+static int take_over(struct loader *l, const struct build *b)
+{
+	int r = guardmaps_take_over(&l->pins, &b->maps);
+
+	r = r ? r : guardmaps_tell(&b->maps, l->features.results[FEATURE_SYN_COOKIES].ok);
+	r = r ? r : guardmaps_pick_up(&l->pins, &b->maps);
+	return r ? r : policymaps_take_over(&l->pins, &b->maps);
+}
+
+static void stay(const struct pins *pins)
+{
+	guardmaps_stay(pins);
+	policymaps_stay(pins);
+}
+
 static int load_anew(struct loader *l, const struct fingerprint *fp)
 {
-	PST_CLEANUP(build_done) struct build b;
-	int r = build_run(&b, l, next_generation(l->pins.state));
+	PST_CLEANUP(region_unmap) struct region page = {0};
+	PST_CLEANUP(build_done) struct build b = {0};
+	int r = policymaps_key(&l->pins);
 
+	r = r ? r : build_run(&b, l, next_generation(l->pins.state));
 	r = r ? r : check_guard(l, &b);
-	r = r ? r : guardmaps_take_over(&l->pins, &b.maps);
-	r = r ? r : guardmaps_tell(&b.maps, l->features.results[FEATURE_SYN_COOKIES].ok);
-	r = r ? r : guardmaps_pick_up(&l->pins, &b.maps);
+	r = r ? r : check_policies(l, &b);
+	r = r ? r : take_over(l, &b);
+	if (!r)
+		(void)region_map_pinned(&l->pins, PST_MAP_POLICY, &page);
 	r = r ? r : commit(&b, fp);
 	if (r) {
 		if (l->pins.state->phase == PHASE_CLEAN) {
 			pins_drop_staged(&l->pins);
-			guardmaps_stay(&l->pins);
+			stay(&l->pins);
 		}
 		return r;
 	}
+	if (page.p && !maps_find(&b.maps, PST_MAP_POLICY))
+		policymaps_left(&page);
 	l->outcomes = b.outcomes;
 	return 0;
 }
@@ -257,8 +301,9 @@ static int attach(struct loader *l)
 
 	l->plan = (struct plan){.config = &l->config, .o = &l->outcomes};
 	r = net_sync(&l->net, &l->config, &l->plan, &l->features);
-	guardmaps_stay(&l->pins); /* also after a load that was killed */
+	stay(&l->pins); /* also after a load that was killed */
 	guardmaps_attached(&l->pins, &l->net);
+	policymaps_attached(&l->pins, &l->outcomes, loader_kills(l));
 	l->waiting = (struct waiting){0}; /* the lists may be others */
 	waiting_look(&l->waiting, &l->config, &l->net, l->serving);
 	pins_set_owners(&l->pins, &l->accounts);

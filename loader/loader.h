@@ -45,6 +45,8 @@ int loader_prepare(struct loader *l);
 int loader_apply(struct loader *l);
 /* After a guard that does not load: goes on with what an earlier load left in force. 0 or -errno. */
 int loader_keep(struct loader *l);
+/* Has the kernel the helper by which programs end a process? */
+bool loader_kills(const struct loader *l);
 void loader_done(struct loader *l);
 
 #endif

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "loader/guardmaps.h"
+#include "loader/policymaps.h"
 #include "proto/abi/ct.h"
 #include "proto/abi/guard.h"
 #include "proto/abi/maps.h"
+#include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -71,6 +73,8 @@ static int set_size(const struct loader_config *c, struct bpf_map *map)
 		{PST_MAP_CT_NEW, c->connections / PST_CT_WAYS, 0},
 		{PST_MAP_SRC_RATES, c->sources / PST_SRC_WAYS, 0},
 		{PST_MAP_FW_CACHE, cpus, maps_fwcache_bytes(cpus)},
+		{PST_MAP_POLICY_LINES, 0, c->policy_memory / 4},
+		{PST_MAP_PATH_LINES, 0, c->policy_memory / 4},
 	};
 	int r = 0;
 
@@ -113,13 +117,19 @@ static int describe(int fd, struct map_entry *e)
 	return 0;
 }
 
+/* What is in it is of no use to this load, or has to go where the rest goes. */
+static bool is_stale(const struct pins *pins, const struct loader_config *config, const char *name)
+{
+	/* verdicts of an earlier load: another program's, and perhaps of numbers that come again */
+	return !strcmp(name, PST_MAP_FW_CACHE) || guardmaps_outgrown(pins, config, name) ||
+	       policymaps_outgrown(pins, config, name) || policymaps_missed(pins, name);
+}
+
 /* 1: taken over; 0: there is none that fits; -errno. */
 static int take_pinned(
 	const struct pins *pins, const struct loader_config *config, const struct def *d, struct map_entry *e)
 {
-	/* verdicts of an earlier load: another program's, and perhaps of numbers that come again */
-	bool anew = !strcmp(d->name, PST_MAP_FW_CACHE) || guardmaps_outgrown(pins, config, d->name);
-	int fd = anew ? -ENOENT : pins_get(pins, PIN_MAPS, d->name);
+	int fd = is_stale(pins, config, d->name) ? -ENOENT : pins_get(pins, PIN_MAPS, d->name);
 	int r;
 
 	if (fd == -ENOENT)

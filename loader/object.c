@@ -133,16 +133,16 @@ int object_set_bool(struct bpf_object *obj, const char *symbol, bool value)
 	return 0;
 }
 
-static int set_seed(struct bpf_object *obj, const uint64_t *seed)
+static int set_words(struct bpf_object *obj, const char *symbol, const uint64_t *words, size_t n)
 {
 	size_t size = 0;
-	void *at = symbol_of(obj, "cfg_hash_seed", &size);
+	void *at = symbol_of(obj, symbol, &size);
 
 	if (!at)
 		return 0;
-	if (size != SEED_WORDS * sizeof(*seed))
-		return bad_size(obj, "cfg_hash_seed", size);
-	memcpy(at, seed, size);
+	if (size != n * sizeof(*words))
+		return bad_size(obj, symbol, size);
+	memcpy(at, words, size);
 	return 0;
 }
 
@@ -152,7 +152,7 @@ struct number {
 };
 
 /* Fills @list (PARAMS entries). */
-#define PARAMS 21
+#define PARAMS 23
 static void list_params(const struct object_params *p, struct number list[PARAMS])
 {
 	const struct loader_config *c = p->config;
@@ -179,6 +179,8 @@ static void list_params(const struct object_params *p, struct number list[PARAMS
 		{"cfg_guard_netns", p->net_ns},
 		{"cfg_flow_judged", c->sensors[SENSOR_GUARD] && c->guarded.n},
 		{"cfg_fwcache_mask", maps_fwcache_bytes((unsigned)cpus) / sizeof(union pst_line) - 1},
+		{"cfg_policy_mask", c->policy_memory / 4 / sizeof(union pst_line) - 1},
+		{"cfg_path_mask", c->policy_memory / 4 / sizeof(union pst_line) - 1},
 	};
 
 	static_assert(PST_ARRAY_SIZE(numbers) == PARAMS, "all fit");
@@ -188,8 +190,9 @@ static void list_params(const struct object_params *p, struct number list[PARAMS
 int object_set_params(struct bpf_object *obj, const struct object_params *p)
 {
 	struct number list[PARAMS];
-	int r = set_seed(obj, p->seed);
+	int r = set_words(obj, "cfg_hash_seed", p->seed, SEED_WORDS);
 
+	r = r ? r : set_words(obj, "cfg_path_key", p->path_key, PATH_KEY_WORDS);
 	list_params(p, list);
 	for (size_t i = 0; i < PARAMS && !r; i++)
 		r = set_number(obj, list[i].symbol, list[i].value);
@@ -206,7 +209,7 @@ bool object_is_param(const char *symbol)
 	for (size_t i = 0; i < PARAMS; i++)
 		if (!strcmp(list[i].symbol, symbol))
 			return true;
-	return !strcmp(symbol, "cfg_hash_seed");
+	return !strcmp(symbol, "cfg_hash_seed") || !strcmp(symbol, "cfg_path_key");
 }
 
 /* ---- loading ---- */

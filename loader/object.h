@@ -19,7 +19,8 @@ struct bpf_program;
 struct object_params {
 	const struct loader_config *config;
 	uint32_t generation;
-	const uint64_t *seed; /* SEED_WORDS */
+	const uint64_t *seed;     /* SEED_WORDS */
+	const uint64_t *path_key; /* PATH_KEY_WORDS */
 	uint64_t id_seed;
 	uint64_t percpu_offsets;
 	bool syn_cookies; /* the kernel has the helpers */

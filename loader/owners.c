@@ -7,6 +7,7 @@
 #include "loader/pins.h"
 #include "proto/abi/guard.h"
 #include "proto/abi/maps.h"
+#include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -33,6 +34,10 @@ static const struct owner map_owners[] = {
 	{PST_MAP_OFFENDERS, "policyd", 0660},
 	{PST_MAP_SAMPLES, "policyd", 0660},
 	{PST_MAP_GUARD_COUNTS, "policyd", 0660},
+	{PST_MAP_POLICY, "policyd", 0660},
+	{PST_MAP_POLICY_LINES, "policyd", 0660},
+	{PST_MAP_PATH_LINES, "policyd", 0660},
+	{PST_MAP_POLICY_NAMES, "policyd", 0660},
 	{NULL},
 };
 

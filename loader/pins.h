@@ -26,7 +26,9 @@ enum pin_dir { PIN_ROOT, PIN_MAPS, PIN_LINKS, PIN_PROGS, PIN_ITERS, PIN_STAGING,
 #define MAP_STATE_NEXT "version_next" /* beside it, until it takes its place */
 #define MAP_QDISCS     "qdiscs"       /* in the root too, see clsact.h */
 #define MAP_GATE       "gate"
+#define MAP_LINEAGES   "lineages" /* bpf/lib/lineage.bpf.h */
 #define SEED_WORDS     7
+#define PATH_KEY_WORDS 2
 
 enum pin_phase { PHASE_CLEAN = 0, PHASE_FLIP = 1 };
 
@@ -44,7 +46,8 @@ struct pin_state {
 	uint64_t id_seed;          /* of the ids that stand in for socket cookies */
 	uint32_t n_maps;           /* pins under maps/ when all was well */
 	uint32_t pad2;
-	uint8_t outcomes[31744]; /* struct outcomes of the plan in force */
+	uint8_t outcomes[31744];           /* struct outcomes of the plan in force */
+	uint64_t path_key[PATH_KEY_WORDS]; /* of the hashes of paths; zero: not drawn yet */
 };
 
 struct pins {

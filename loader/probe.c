@@ -11,9 +11,9 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
-#define GENERATION_NEVER                                                                                     \
-	0xffffffffu /* the gate of a fresh map says 0, so what is attached for a moment does nothing */
-#define TRIALS_MAX 128
+/* The gate of a fresh map says 0, which is long before: what is attached for a moment does nothing. */
+#define GENERATION_NEVER 0x7fffffffu
+#define TRIALS_MAX       128
 
 /* Tried already: two rungs may differ only in how they attach. */
 struct trial {
@@ -64,6 +64,7 @@ static int try_image(struct prober *p, const struct plan *plan, const struct ima
 	struct object_params params = {.config = &p->small,
 		.generation = GENERATION_NEVER,
 		.seed = seed,
+		.path_key = seed,
 		.syn_cookies = feature_get(&p->l->features, FEATURE_SYN_COOKIES)->ok};
 	PST_CLEANUP(maps_done) struct maps maps = {0};
 	struct bpf_object *obj = NULL;
@@ -270,6 +271,7 @@ int probe(struct loader *l, bool json)
 	p.small.flow_slots = p.small.udp_slots = 64;
 	p.small.firewall_memory = p.small.list_memory = 65536;
 	p.small.connections = p.small.sources = 64;
+	p.small.policy_memory = 65536;
 	p.small.guarded =
 		(struct pst_strs){.v = any, .n = 1}; /* the guard is off where it has no interface */
 	root = collect(&p);

@@ -6,6 +6,7 @@
 #include "loader/guardmaps.h"
 #include "loader/lock.h"
 #include "loader/mounts.h"
+#include "loader/policymaps.h"
 #include "loader/report.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -17,6 +18,7 @@ int unload_pins(struct pins *pins)
 	net_init(&net, pins);
 	net_detach_all(&net);
 	guardmaps_attached(pins, &net);
+	policymaps_attached(pins, NULL, false);
 	net_done(&net);
 	return pins_remove_all(pins);
 }

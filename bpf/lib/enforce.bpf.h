@@ -11,8 +11,11 @@
 #ifndef PST_ENFORCE_BPF_H
 #define PST_ENFORCE_BPF_H
 
+#define PST_GATE_STAYS
+
 #include "bpf/lib/cgrate.bpf.h"
 #include "bpf/lib/gate.bpf.h"
+#include "bpf/lib/maps_policy.bpf.h"
 #include "bpf/lib/maps_ring_process.bpf.h"
 #include "bpf/lib/policyjudge.bpf.h"
 #include "bpf/lib/polinterest.bpf.h"
@@ -20,15 +23,6 @@
 
 #define ENFORCE_SIGKILL 9
 #define ENFORCE_EPERM   1
-
-/* What is in force. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct pst_policy);
-} policy SEC(".maps");
 
 /* Not read here: the collector finds the names of rules in it. */
 struct {
@@ -42,12 +36,10 @@ struct {
 /* Does some rule in force name the operation? Then @half is where the tables are. */
 static __always_inline bool enforce_asked(__u32 op, __u32 *half)
 {
+	struct pst_policy *page = pst_policy_page();
 	const struct pst_pol_head *head;
-	struct pst_policy *page;
 	__u64 generation;
-	__u32 zero = 0;
 
-	page = bpf_map_lookup_elem(&policy, &zero);
 	generation = page ? *(volatile __u64 *)&page->generation : 0;
 	if (!generation)
 		return false;
@@ -277,9 +269,12 @@ static __always_inline bool enforce_kill(__u32 hook)
 static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v)
 {
 	bool can_deny = hook == PST_HOOK_LSM || hook == PST_HOOK_CGROUP;
+	bool again = pst_gate_past() > 0; /* another generation told it, and counted it */
 	__u32 action = v->action, done = PST_DONE_TOLD, error;
 
 	if (action < PST_ACT_AUDIT || action > PST_ACT_KILL)
+		return 0;
+	if (again && action < PST_ACT_DENY)
 		return 0;
 	if (action == PST_ACT_THROTTLE && !enforce_above(half, v->rule, v->generation))
 		return 0;
@@ -287,7 +282,8 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 		done = PST_DONE_KILLED;
 	else if (action >= PST_ACT_THROTTLE && can_deny)
 		done = PST_DONE_DENIED;
-	enforce_tell(op, hook | done << 8, v);
+	if (!again)
+		enforce_tell(op, hook | done << 8, v);
 	if (action < PST_ACT_THROTTLE || !can_deny)
 		return 0;
 	error = v->error & 0xfff;

@@ -27,12 +27,27 @@ struct {
 	__type(value, __u32);
 } gate SEC(".maps");
 
-static __always_inline bool pst_gate_closed(void)
+/* How many generations the gate is past this one; below 0: not there yet. */
+static __always_inline int pst_gate_past(void)
 {
 	__u32 i = bpf_get_smp_processor_id() & (PST_CPUS_MAX - 1);
 	__u32 *generation = bpf_map_lookup_elem(&gate, &i);
 
-	return !generation || *(volatile __u32 *)generation != cfg_generation;
+	return generation ? (int)(*(volatile __u32 *)generation - cfg_generation) : -1;
+}
+
+/*
+ * What forbids something must not find itself between two generations: at trampolines a task may be stopped
+ * behind a program whose gate is closed still, and go on with one whose gate is closed by then. So programs
+ * of objects that define PST_GATE_STAYS work on until they are detached, and only say no more (enforce()).
+ */
+static __always_inline bool pst_gate_closed(void)
+{
+#ifdef PST_GATE_STAYS
+	return pst_gate_past() < 0;
+#else
+	return pst_gate_past() != 0;
+#endif
 }
 
 #endif

@@ -375,7 +375,8 @@ enum pst_pol_level { PST_LEVEL_NONE, PST_LEVEL_OBSERVE, PST_LEVEL_KILL, PST_LEVE
 
 struct pst_policy {
 	__u64 generation;        /* its low bit: the half of the tables in force; 0: none. Policyd's */
-	__u64 last;              /* policyd's own: the last number that it gave; none comes twice */
+	__u64 last;              /* policyd's own: the last number that it gave, stored before it is in force;
+				    none comes twice. From the first on ancestors are remembered */
 	__u64 key[2];            /* the loader's: of pst_pathhash(), and so the seed of all tables */
 	__u64 flags;             /* the loader's: PST_POLICY_MOVED */
 	__u8 level[PST_OPS_MAX]; /* the loader's: enum pst_pol_level by operation, of what is attached */

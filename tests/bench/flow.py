@@ -17,7 +17,8 @@ CONFIG = """loader:
   sensors: {process: false, exec_failed: false, cred: false, tcp: true, accept: false, udp: false, drops: false, flows: true,
             syscalls: false, module: false, bpf: false, ptrace: false, signal: false, namespace: false, memfd: false, exec_memory: false,
             perf: false, proc_mem: false, capability: false, socket: false, bind: false, file_mknod: false, file_xattr: false,
-            file_mount: false, file_umount: false, file_pivot_root: false}
+            file_mount: false, file_umount: false, file_pivot_root: false,
+            policy_exec: false, policy_open: false}
   interfaces: [veth-bench]
 """
 FIGURES = {

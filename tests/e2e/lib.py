@@ -24,11 +24,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINDIR = os.environ.get("PENSTOCK_BINDIR", os.path.join(ROOT, "build", "bin"))
 BPFFS = "/sys/fs/bpf"
 STAGES = ("collector", "enricher", "policyd", "exporter")
-# Sensors of files, most of them off by default, and of what processes rarely do, for a configuration that wants none of them.
+# Sensors of files, most of them off by default, those that judge by policies, and of what processes rarely do, for a configuration that
+# wants none of them.
 FILES = ("file_unlink", "file_rename", "file_link", "file_symlink", "file_mkdir", "file_mknod",
          "file_chmod", "file_chown", "file_truncate", "file_xattr",
          "file_mount", "file_umount", "file_pivot_root")
-RARE = ("module", "bpf", "ptrace", "signal", "namespace", "memfd", "exec_memory", "perf", "proc_mem", "capability", "socket", "bind", *FILES)
+POLICIES = ("policy_exec", "policy_open")
+RARE = ("module", "bpf", "ptrace", "signal", "namespace", "memfd", "exec_memory", "perf", "proc_mem", "capability", "socket", "bind", *FILES, *POLICIES)
 NO_RARE = ", ".join(f"{name}: no" for name in RARE)
 EXIT_USAGE, EXIT_SYSTEM = 100, 111
 

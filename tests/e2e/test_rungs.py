@@ -22,6 +22,7 @@ import guard  # noqa: E402
 import lib  # noqa: E402
 import net  # noqa: E402
 import pipeline  # noqa: E402
+import polmaps  # noqa: E402
 from pipeline import unique  # noqa: E402
 
 UDP = socket.IPPROTO_UDP
@@ -63,9 +64,9 @@ class Rungs(pipeline.PipelineTest):
     def said(self, name, ran, why=""):
         print(f"# rung {name} {'ran' if ran else 'not'} on {os.uname().release}" + (f": {why}" if why else ""), flush=True)
 
-    def level(self, number):
-        """The rung of that number of each ladder, or the last one of a shorter ladder."""
-        wanted = {s: rungs[min(number, len(rungs) - 1)] for s, rungs in self.ladders.items()}
+    def level(self, number, least=1):
+        """The rung of that number of each ladder, or the last one of a shorter ladder; ladders of fewer than @least rungs are left out."""
+        wanted = {s: rungs[min(number, len(rungs) - 1)] for s, rungs in self.ladders.items() if len(rungs) >= least}
         p, peer = self.start({s: r["rung"] for s, r in wanted.items()})
         seen = self.observe(p)
         report = {s["name"]: s for s in p.report()["sensors"]}
@@ -88,8 +89,11 @@ class Rungs(pipeline.PipelineTest):
         self.level(0)
 
     def test_weaker(self):
-        self.assertEqual(max(map(len, self.ladders.values())), 2, "a ladder has grown: so must this test")
         self.level(1)
+
+    def test_weakest(self):
+        self.assertEqual(max(map(len, self.ladders.values())), 3, "a ladder has grown: so must this test")
+        self.level(2, 3)
 
     # ---- what each sensor is for ----
 
@@ -326,6 +330,23 @@ class Rungs(pipeline.PipelineTest):
 
     def see_file_pivot_root(self, _p, seen, _peer):
         self.file_event(seen, "file_pivot_root", lambda path: self.mounts(path, pivot=True), "at", error=None)
+
+    def see_policy(self, p, ops, act):
+        """Judged by tables without a rule: the host's own acts, too, and nothing comes of it."""
+        generation = polmaps.no_rules(p, ops)
+        before = polmaps.judged(p)
+        for _ in range(5):
+            act()
+        self.assertGreaterEqual(polmaps.judged(p), before + 5)
+        with polmaps.Page(p) as page:
+            self.assertEqual(page.words()[0], generation)
+            page.off()
+
+    def see_policy_exec(self, p, _seen, _peer):
+        self.see_policy(p, "policy_exec", lambda: subprocess.run(["/bin/true"], check=True))
+
+    def see_policy_open(self, p, _seen, _peer):
+        self.see_policy(p, "policy_open", lambda: lib.read("/etc/passwd"))
 
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""

@@ -69,6 +69,7 @@ static void everything_can_be_set(void **state)
 		"        connections: 1024, sources: 2048}\n"
 		"interfaces: [eth*, '!eth9']\n"
 		"xdp: eth3\n"
+		"policies: {memory: 2MiB}\n"
 		"cgroup: /sys/fs/cgroup\n"
 		"bpf_stats: true\n";
 	struct pst_conf_errors errors = {0};
@@ -97,6 +98,7 @@ static void everything_can_be_set(void **state)
 	assert_int_equal(config.list_memory, 64 << 20);
 	assert_int_equal(config.connections, 1024);
 	assert_int_equal(config.sources, 2048);
+	assert_int_equal(config.policy_memory, 2 << 20);
 	assert_string_equal(config.cgroup, "/sys/fs/cgroup");
 	assert_true(config.bpf_stats);
 	loader_config_done(&config);
@@ -123,6 +125,8 @@ static void mistakes_are_named_with_their_place(void **state)
 	refused("guard: {sources: 63}\n", "t.yaml:1:18", "");
 	refused("guard: {list_memory: 3MiB}\n", "t.yaml:1:22", "power of two");
 	refused("guard:\n  firewall_memory: 1KiB\n", "t.yaml:2:20", "");
+	refused("policies: {memory: 3MiB}\n", "t.yaml:1:20", "power of two");
+	refused("policies: {memory: 32MiB}\n", "t.yaml:1:20", "");
 	refused("cgroup: relative/path\n", "t.yaml:1:9", "absolute");
 	refused("sensors: {proces: no}\n", "t.yaml:1:11", "did you mean \"process\"");
 	refused("drop_rate: 0\n", "t.yaml:1:12", "");

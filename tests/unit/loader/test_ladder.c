@@ -6,6 +6,8 @@
 #include "loader/images.h"
 #include "loader/object.h"
 #include "loader/plan.h"
+#include "loader/policymaps.h"
+#include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 #include "tests/unit/base_test.h"
 
@@ -225,6 +227,42 @@ static void xdp_only_where_asked(void **state)
 	config.xdp = before;
 }
 
+/* What is told to policyd follows the rungs in use. */
+static void levels_of_operations(void **state)
+{
+	static const uint8_t levels[] = {PST_LEVEL_DENY, PST_LEVEL_KILL, PST_LEVEL_KILL, PST_LEVEL_NONE};
+
+	(void)state;
+	plan_init(&plan, &config, &outcomes);
+	for (size_t i = 0; i < PST_ARRAY_SIZE(levels); i++) {
+		assert_int_equal(policymaps_level(&outcomes, true, PST_OP_FILE_OPEN), levels[i]);
+		assert_int_equal(policymaps_level(&outcomes, true, PST_OP_PROCESS_EXEC), PST_LEVEL_DENY);
+		plan_demote(&plan, SENSOR_POLICY_OPEN, "no");
+	}
+	assert_int_equal(policymaps_level(&outcomes, false, PST_OP_PROCESS_EXEC), PST_LEVEL_DENY);
+	plan_demote(&plan, SENSOR_POLICY_EXEC, "no");
+	assert_int_equal(policymaps_level(&outcomes, false, PST_OP_PROCESS_EXEC), PST_LEVEL_OBSERVE);
+	assert_int_equal(policymaps_level(NULL, true, PST_OP_PROCESS_EXEC), PST_LEVEL_NONE);
+	assert_int_equal(policymaps_level(&outcomes, true, 0), PST_LEVEL_NONE);
+	assert_string_equal(ladder_op_name(PST_OP_CAP_USE), "cap.use");
+	assert_null(ladder_op_name(0));
+	assert_null(ladder_op_name(PST_OPS_MAX));
+}
+
+/* Programs that several sensors share stay as long as one of them has its rung. */
+static void shared_programs(void **state)
+{
+	(void)state;
+	plan_init(&plan, &config, &outcomes);
+	for (int i = 0; i < RUNGS_MAX; i++)
+		plan_demote(&plan, SENSOR_POLICY_EXEC, "no");
+	assert_int_equal(plan_kind(&plan, "lineage", "line_exec"), ATTACH_TRACE);
+	assert_true(plan_switch(&plan, "lineage", "cfg_lines_wait"));
+	for (int i = 0; i < RUNGS_MAX; i++)
+		plan_demote(&plan, SENSOR_POLICY_OPEN, "no");
+	assert_false(plan_uses(&plan, "lineage"));
+}
+
 static void object_key_follows_the_plan(void **state)
 {
 	struct fingerprint a, b, other;
@@ -251,6 +289,7 @@ static void targets_of_sections(void **state)
 		{"fexit/inet_csk_accept", "inet_csk_accept", true},
 		{"fentry/commit_creds", "commit_creds", true},
 		{"iter/task", "bpf_iter_task", true},
+		{"lsm/file_open", "bpf_lsm_file_open", true},
 		{"cgroup_skb/egress", "", false},
 		{"tc", "", false},
 		{"", "", false},
@@ -278,6 +317,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(forced_rung_is_the_only_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(switched_off_is_not_planned, setup, teardown),
 		cmocka_unit_test_setup_teardown(xdp_only_where_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(levels_of_operations, setup, teardown),
+		cmocka_unit_test_setup_teardown(shared_programs, setup, teardown),
 		cmocka_unit_test_setup_teardown(object_key_follows_the_plan, setup, teardown),
 		cmocka_unit_test(targets_of_sections),
 	};

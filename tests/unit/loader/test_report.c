@@ -5,6 +5,7 @@
 #include "loader/fdserver.h"
 #include "loader/report.h"
 #include "proto/abi/maps.h"
+#include "proto/abi/policy.h"
 #include "tests/unit/base_test.h"
 
 static struct loader l;
@@ -150,6 +151,9 @@ static void descriptors_by_user(void **state)
 	assert_true(fdserver_may(1u << ACCOUNT_COLLECTOR, PST_MAP_RING_NET));
 	assert_false(fdserver_may(1u << ACCOUNT_EXPORTER, PST_MAP_RING_NET));
 	assert_false(fdserver_may(1u << ACCOUNT_ENRICHER, PST_MAP_CLASS_STATS));
+	assert_true(fdserver_may(1u << ACCOUNT_POLICYD, PST_MAP_POLICY));
+	assert_true(fdserver_may(1u << ACCOUNT_COLLECTOR, PST_MAP_POLICY_NAMES));
+	assert_false(fdserver_may(1u << ACCOUNT_COLLECTOR, PST_MAP_POLICY_LINES));
 	assert_false(fdserver_may(FDS_ROOT, "gate")); /* nobody's but the loader's */
 	assert_false(fdserver_may(0, PST_MAP_FLOWS));
 }

@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The loader and policies: what is attached, told in the page that policyd maps, and what is in force while programs are exchanged.
+
+No policy of these tests has a rule: the programs judge, and nothing is forbidden.
+"""
+import os
+import stat
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lib  # noqa: E402
+from loader import LEAN, LoaderTest, link_ids, map_id, resize_state, STATE  # noqa: E402
+from polmaps import MAPS, MOVED, OPS, Page, half_bytes, no_rules, read_half, write_half  # noqa: E402
+
+ON = LEAN.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes")
+SMALL = ON + "  policies: {memory: 1MiB}\n"
+
+
+class Policies(LoaderTest):
+    config = ON
+
+    def best(self, sensor):
+        return next((s for s in ("deny", "kill", "observe") if s in self.sensor(sensor)["can"]), "none")
+
+    def assert_page(self):
+        """What it says is what is attached, and what the report says."""
+        with Page(self.i) as page:
+            self.assertEqual(page.levels(), {number: self.best(sensor) for number, sensor in OPS if self.best(sensor) != "none"})
+            self.assertNotEqual(page.key(), bytes(16))
+            self.assertEqual(page.flags(), 0)
+            return page.key()
+
+    def test_maps_and_what_is_attached(self):
+        self.i.load()
+        policyd = self.i.uid("policyd")
+        for name in MAPS:
+            with self.subTest(map=name):
+                st = os.stat(self.i.pin("maps", name))
+                self.assertEqual((stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid), (0o660, 0, policyd))
+        for name in ("lineages", "judges", "judge_counts", "objects", "policy_rates"):
+            with self.subTest(map=name):
+                self.assertEqual(stat.S_IMODE(os.stat(self.i.pin("maps", name)).st_mode), 0o600)
+        self.assert_page()
+        self.assertTrue({"line_fork", "line_exec", "line_exit"} <= set(self.i.pins("links")))
+        for _, sensor in OPS:
+            self.assertTrue({"observe", "kill"} <= set(self.sensor(sensor)["can"]), sensor)
+
+    def test_descriptors(self):
+        server = self.i.start("penstock-loader", "serve")
+        self.addCleanup(server.close)
+        fds, error = lib.request_fds(os.path.join(self.i.run_dir, "loader.fds"))
+        self.assertEqual(error, 0)
+        self.assertTrue(set(MAPS) <= set(fds))
+        for fd, _ in fds.values():
+            os.close(fd)
+
+    def test_what_is_in_force_outlives_an_exchange_of_programs(self):
+        self.i.load()
+        key, before = self.assert_page(), [map_id(self.i, n) for n in MAPS]
+        no_rules(self.i)
+        links = link_ids(self.i)
+        self.i.load("--force")
+        self.assertEqual([map_id(self.i, n) for n in MAPS], before)
+        self.assertEqual(self.assert_page(), key)
+        self.assertFalse(set(links.values()) & set(link_ids(self.i).values()))
+        with Page(self.i) as page:
+            self.assertEqual(page.words(), (7, 7))
+
+    def test_a_size_that_changes(self):
+        self.i.configure(SMALL)
+        self.i.load()
+        self.assertEqual(half_bytes(self.i, "policy_lines"), 256 << 10)
+        key = self.assert_page()
+        no_rules(self.i)
+        for name in MAPS[1:]:
+            write_half(self.i, name, 7, 4096, name.encode())
+        old = Page(self.i)
+        self.addCleanup(old.m.close)
+        self.i.configure(ON)
+        self.i.load()
+        self.assertEqual(half_bytes(self.i, "policy_lines"), 4 << 20)
+        self.assertEqual(old.flags(), MOVED)
+        self.assertEqual(self.assert_page(), key)
+        with Page(self.i) as page:
+            self.assertEqual(page.words(), (7, 7))
+        for name in MAPS[1:]:
+            self.assertEqual(read_half(self.i, name, 7, 4096, len(name)), name.encode())
+        # and back: what is in force may not fit
+        self.i.configure(SMALL)
+        self.assertIn("set of policies is off until policyd has written it anew: its table became smaller", self.i.load())
+        with Page(self.i) as page:
+            self.assertEqual(page.words(), (0, 7))
+        self.assertEqual(self.assert_page(), key)
+
+    def test_a_state_of_another_size_keeps_the_key(self):
+        self.i.load()
+        key = self.assert_page()
+        resize_state(self.i, STATE // 2)
+        self.i.load()
+        self.assertEqual(self.assert_page(), key)
+
+    def test_lines_are_made_anew_when_nobody_kept_them(self):
+        self.i.load()
+        lines = map_id(self.i, "lineages")
+        self.i.load("--force")
+        self.assertEqual(map_id(self.i, "lineages"), lines)
+        os.unlink(self.i.pin("links", "line_exec"))
+        self.i.load()
+        self.assertNotEqual(map_id(self.i, "lineages"), lines)
+
+    def test_switched_off(self):
+        self.i.load()
+        old = Page(self.i)
+        self.addCleanup(old.m.close)
+        self.i.configure(LEAN)
+        self.i.load()
+        self.assert_good_state()
+        self.assertFalse(set(MAPS) & set(self.i.pins("maps")))
+        self.assertEqual((old.flags(), old.levels()), (MOVED, {}))
+
+    def test_unload_says_that_nothing_is_judged(self):
+        self.i.load()
+        page = Page(self.i)
+        self.addCleanup(page.m.close)
+        self.assertTrue(page.levels())
+        self.assertEqual(self.i.loader("unload")[0], 0)
+        self.assertEqual(page.levels(), {})
+        self.assertFalse(os.path.exists(self.i.bpffs))
+
+
+if __name__ == "__main__":
+    unittest.main()
