@@ -5,11 +5,16 @@
 #include <string.h>
 
 #include "policyd/guard/guard.h"
+#include "policyd/policy/cgroups.h"
+#include "policyd/policy/force.h"
 #include "proto/base/cleanup.h"
 
 static char etc_rules[] = "/etc/penstock/rules.d";
 static char share_rules[] = PST_PREFIX "/share/penstock/rules";
 static char *default_rules[] = {etc_rules, share_rules};
+static char etc_policies[] = "/etc/penstock/policies";
+static char *default_policies[] = {etc_policies};
+static const struct pst_strs default_policy_paths = {.v = default_policies, .n = 1};
 static const struct pst_strs default_paths = {.v = default_rules, .n = 2};
 static struct pst_arg_strs rules_args;
 static const char *firewall_arg;
@@ -84,6 +89,22 @@ static const struct pst_conf_field inner_fields[] = {
 		.max = UINT16_MAX},
 	{0},
 };
+
+static const struct pst_conf_field policy_fields[] = {
+	{.key = "files",
+		.type = PST_CONF_STRS,
+		.offset = offsetof(struct config, policies),
+		.help = "files and folders (default: /etc/penstock/policies if it is there)",
+		.max = 64},
+	{.key = "cgroup_root",
+		.type = PST_CONF_STR,
+		.offset = offsetof(struct config, cgroup_root),
+		.help = "where cgroup2 is mounted (default: /sys/fs/cgroup or /sys/fs/cgroup/unified)",
+		.min = 1,
+		.max = 4000},
+	{0},
+};
+
 static const struct pst_conf_field fields[] = {
 	{.key = "rules",
 		.type = PST_CONF_STRS,
@@ -136,6 +157,10 @@ static const struct pst_conf_field fields[] = {
 		.help = "flows tell what the guard made of their packets, and by which rule; what it drops "
 			"is seen "
 			"as flows too (off)"},
+	{.key = "policies",
+		.type = PST_CONF_SECTION,
+		.help = "runtime policies, beside those that are applied by command",
+		.section = policy_fields},
 	{.key = "retention",
 		.type = PST_CONF_SIZE,
 		.offset = offsetof(struct config, retention_bytes),
@@ -235,6 +260,16 @@ void config_guard(const struct config *config, struct guard_config *ret_guard)
 	ret_guard->ddos.signatures = signatures_path(config);
 	ret_guard->ddos.signatures_named = config->ddos_signatures;
 	config_limits_by_protocol(config, ret_guard->by_protocol);
+}
+
+void config_force(const struct config *config, struct force_config *ret_force)
+{
+	*ret_force = (struct force_config){
+		.run_dir = config->common.run_dir,
+		.files = config->policies.n ? &config->policies : &default_policy_paths,
+		.files_named = config->policies.n,
+		.cgroup_root = cgroups_root(config->cgroup_root),
+	};
 }
 
 const struct pst_strs *config_firewall_file(const struct config *config)

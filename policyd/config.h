@@ -35,6 +35,8 @@ struct config {
 	uint64_t retention_bytes;
 	char *firewall; /* its file; NULL: the default, if it is there */
 	struct pst_strs allow, block;
+	struct pst_strs policies; /* files and folders */
+	char *cgroup_root;        /* NULL: where it is found */
 };
 
 extern const struct pst_stage_desc policyd_desc;
@@ -48,6 +50,10 @@ bool config_rules_named(const struct config *config);
 /* policyd.drop.interfaces: {name or glob: {truncated: no, ...}}; config_drop.c */
 int config_drop_parse(struct pst_conf_ctx *ctx, const struct pst_node *node);
 void config_drop_print(const void *base);
+
+struct force_config;
+/* What policies are made from. */
+void config_force(const struct config *config, struct force_config *ret_force);
 
 struct guard_config;
 /* What the guard is made from, with defaults filled in. */

@@ -8,6 +8,7 @@
 #include "policyd/alerts.h"
 #include "policyd/config.h"
 #include "policyd/guard/guard.h"
+#include "policyd/policy/force.h"
 #include "policyd/policy/tool.h"
 #include "policyd/rules.h"
 #include "policyd/watch.h"
@@ -20,7 +21,7 @@
 #include "proto/wire/ctl.h"
 
 #define IN_TOPICS ((1u << PST_TOPICS) - 1 - (1u << PST_TOPIC_ALERT) - (1u << PST_TOPIC_COUNT))
-#define PATHS_MAX 320 /* rules, firewall, lists, and where links to these lead */
+#define PATHS_MAX 400 /* rules, policies, firewall, lists, and where links to these lead */
 
 struct stage {
 	struct config *config;
@@ -30,7 +31,9 @@ struct stage {
 	struct rules *rules;
 	uint64_t generation;
 	char *last_error; /* of the last reload; NULL: it was good */
-	struct watch *watch, *firewall_watch, *lists_watch, *signatures_watch;
+	struct watch *watch, *firewall_watch, *lists_watch, *signatures_watch, *policies_watch;
+	struct force_config force_config;
+	struct force *force;
 	struct guard *guard;
 	struct policy_alerts policy_alerts;
 	struct pst_stat *n_rules, *alerts, *suppressed, *reloads, *reload_errors;
@@ -42,7 +45,9 @@ static void stage_done(struct stage *s)
 	watch_free(s->firewall_watch);
 	watch_free(s->lists_watch);
 	watch_free(s->signatures_watch);
+	watch_free(s->policies_watch);
 	guard_free(s->guard);
+	force_free(s->force);
 	pst_bus_free(s->bus);
 	pst_loop_free(s->loop);
 	rules_free(s->rules);
@@ -168,6 +173,7 @@ static void on_signal(void *arg, int signo)
 	}
 	reload(s);
 	guard_reload(s->guard, GUARD_ALL);
+	force_reload(s->force);
 }
 
 static void on_changed(void *arg)
@@ -196,20 +202,31 @@ static void on_signatures_changed(void *arg)
 	guard_reload(s->guard, GUARD_SIGNATURES);
 }
 
+static void on_policies_changed(void *arg)
+{
+	struct stage *s = arg;
+
+	force_reload(s->force);
+}
+
 static int on_reload(
 	void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t error_size)
 {
 	struct stage *s = arg;
-	int e = guard_check_user(s->bus, error, error_size), r;
+	int e = guard_check_user(s->bus, error, error_size), r, p;
 
 	(void)request;
 	if (e)
 		return e;
 	e = reload(s);
 	r = guard_reload(s->guard, GUARD_ALL);
-	if (e || r) {
-		snprintf(error, error_size, "%s", e ? s->last_error : guard_error(s->guard));
-		return e ? e : r;
+	p = force_reload(s->force);
+	if (e || r || p) {
+		snprintf(error, error_size, "%s",
+			e   ? s->last_error
+			: r ? guard_error(s->guard)
+			    : force_error(s->force));
+		return e ? e : r ? r : p;
 	}
 	pst_mp_map(reply, 2);
 	pst_mp_str(reply, "ok");
@@ -258,7 +275,7 @@ static uint32_t status_extra(void *arg, struct pst_buf *out)
 	pst_mp_uint(out, s->generation);
 	pst_mp_str(out, "rules_error");
 	pst_mp_str(out, s->last_error ? s->last_error : "");
-	return 3 + guard_status(s->guard, out);
+	return 3 + guard_status(s->guard, out) + force_status(s->force, out);
 }
 
 static int open_bus(struct stage *s)
@@ -320,7 +337,12 @@ static int enter_sandbox(struct stage *s)
 		config_signatures_file(s->config)};
 	const struct pst_sandbox sandbox = {.paths = folders.path, .interfaces = true};
 	struct pst_sandbox_level level;
+	const struct pst_strs cgroups = {(char *[]){(char *)(uintptr_t)s->force_config.cgroup_root}, 1};
 	int e = add_folders(&folders, config_rules(s->config), watch_folder);
+
+	e = e ? e : add_folders(&folders, s->force_config.files, watch_folder);
+	if (cgroups.v[0])
+		e = e ? e : add_folders(&folders, &cgroups, watch_folder);
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(files); i++) {
 		e = e ? e : add_folders(&folders, files[i], watch_file_folder);
@@ -342,12 +364,26 @@ static void register_stats(struct stage *s)
 	s->reload_errors = pst_counter("rule_reload_errors", "of which refused");
 }
 
+/* Before the guard, which has what the loader hands out. */
+static int open_force(struct stage *s)
+{
+	int e;
+
+	config_force(s->config, &s->force_config);
+	/* Before they are read, so that no change falls between the two. */
+	e = watch_open(s->loop, s->force_config.files, on_policies_changed, s, &s->policies_watch);
+	return e ? e : force_open(s->loop, s->bus, &s->force_config, &s->force);
+}
+
 static int open_guard(struct stage *s)
 {
 	struct guard_config config;
 	int e;
 
 	config_guard(s->config, &config);
+	config.take = force_take;
+	config.waits = force_waits;
+	config.arg = s->force;
 	/* Before they are read, so that no change falls between the two. */
 	e = watch_open_files(
 		s->loop, config_firewall_file(s->config), on_firewall_changed, s, &s->firewall_watch);
@@ -378,6 +414,7 @@ static int run(struct config *config)
 	/* Before they are read, so that no change falls between the two. */
 	e = e ? e : watch_open(s.loop, config_rules(config), on_changed, &s, &s.watch);
 	e = e ? e : reload(&s);
+	e = e ? e : open_force(&s);
 	e = e ? e : open_guard(&s);
 	e = e ? e : enter_sandbox(&s);
 	e = e ? e : pst_bus_start(s.bus);
@@ -403,10 +440,15 @@ static int check_rules(struct pst_conf_ctx *ctx, const struct pst_node *section)
 /* These keep nobody from starting: what is in force stays. */
 static int check_guard(struct pst_conf_ctx *ctx)
 {
+	struct force_config force;
 	struct guard_config guard;
+	int e, r;
 
 	config_guard(ctx->base, &guard);
-	return guard_check(&guard, ctx->errors);
+	config_force(ctx->base, &force);
+	e = guard_check(&guard, ctx->errors);
+	r = force_check(&force, ctx->errors);
+	return e ? e : r;
 }
 
 int main(int argc, char **argv)

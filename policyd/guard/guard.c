@@ -184,6 +184,8 @@ static void take(struct guard *g, const struct pst_fds *fds)
 	PST_CLEANUP(guard_tables_unmap) struct guard_tables tables = {0};
 	int e = guard_tables_map(fds, pst_now_mono_ns(), &tables);
 
+	if (g->config.take)
+		g->config.take(g->config.arg, fds);
 	if (e == -ENOENT)
 		drop_tables(g);
 	else if (!e && !(guard_tables_mapped(&g->tables) && guard_tables_same(&g->tables, &tables)))
@@ -256,7 +258,7 @@ static void on_second(void *arg)
 	if (guard_grace_left(&g->tables.firewall, now) || guard_grace_left(&g->tables.lists, now) ||
 		guard_grace_left(&g->tables.signatures, now))
 		return;
-	if (loader_changed(g) || waits_for_loader(g))
+	if (loader_changed(g) || waits_for_loader(g) || (g->config.waits && g->config.waits(g->config.arg)))
 		ask_loader(g, LATER_WAIT_MS);
 }
 

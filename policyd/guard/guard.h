@@ -26,6 +26,11 @@ struct guard_config {
 	const struct pst_strs *syn_except; /* likewise: not there; none with syn_ports */
 	struct ddos_config ddos;
 	bool flows; /* PST_GUARD_FLOWS */
+	/* Who else needs what the loader hands out (NULL: nobody): gets it, and says each second whether it
+	 * is to be asked again. */
+	void (*take)(void *arg, const struct pst_fds *fds);
+	bool (*waits)(void *arg);
+	void *arg;
 };
 
 struct guard;

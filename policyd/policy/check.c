@@ -279,23 +279,26 @@ static int check_names(struct policy_reader *r, const struct policy *p)
 	return e;
 }
 
+const struct policy_rule *policy_holds_host(const struct policy *p)
+{
+	for (size_t i = 0; i < p->scope.n; i++)
+		if (p->scope.v[i].key != POLICY_HOST && !is_all(&p->scope.v[i]))
+			return NULL;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->rules[i].action >= PST_ACT_THROTTLE)
+			return &p->rules[i];
+	return NULL;
+}
+
 static void warn_of_host(struct policy_reader *r, const struct policy *p)
 {
-	bool narrow = false;
+	const struct policy_rule *rule = p->mode == POLICY_OFF ? NULL : policy_holds_host(p);
 
-	for (size_t i = 0; i < p->scope.n; i++)
-		narrow |= p->scope.v[i].key != POLICY_HOST && !is_all(&p->scope.v[i]);
-	for (size_t i = 0; i < p->n && !narrow && p->mode != POLICY_OFF; i++) {
-		const struct policy_rule *rule = &p->rules[i];
-
-		if (rule->action < PST_ACT_THROTTLE)
-			continue;
+	if (rule)
 		pst_conf_error(r->warnings, r->ctx.file, rule->line, rule->column,
 			"the rule \"%s\" can %s any process of the host: the policy \"%s\" has %s",
 			rule->name, rule->action == PST_ACT_KILL ? "kill" : "hold up", p->name,
 			p->scope.n ? "a scope that leaves none out" : "no scope");
-		return;
-	}
 }
 
 static void warn_of_rule(

@@ -346,3 +346,34 @@ struct policy_made policy_tables_made(const struct policy_tables *t)
 		.patterns = t->patterns.n,
 	};
 }
+
+void policy_tables_move(struct policy_tables *t, const struct policy_room *room, uint32_t generation)
+{
+	struct pst_pol_head *head = (struct pst_pol_head *)room->lines;
+	const size_t at = sizeof(*head) / sizeof(*room->lines);
+
+	__atomic_store_n(&head->generation, 0, __ATOMIC_SEQ_CST);
+	t->head.generation = 0;
+	memcpy(head, &t->head, sizeof(*head));
+	memcpy(room->lines + at, t->room.lines + at, (t->arena.used - at) * sizeof(*room->lines));
+	memcpy(room->paths, t->room.paths, t->compiled.lines * sizeof(*room->paths));
+	t->head.generation = generation;
+	t->room = *room;
+	t->arena.lines = room->lines;
+	__atomic_store_n(&head->generation, generation, __ATOMIC_RELEASE);
+}
+
+bool policy_tables_rule(const struct policy_tables *t, uint32_t number, const struct policy **ret_policy,
+	const struct policy_rule **ret_rule)
+{
+	if (number >= t->n_rules)
+		return false;
+	*ret_policy = t->rules[number].policy;
+	*ret_rule = t->rules[number].rule;
+	return true;
+}
+
+bool policy_tables_ask_cgroups(const struct policy_tables *t)
+{
+	return t->asks[PST_POL_CGROUP].n;
+}

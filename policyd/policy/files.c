@@ -12,6 +12,8 @@
 struct list {
 	struct pst_strs files;
 	struct pst_conf_errors *errors;
+	bool maybe;  /* a folder may have none, */
+	bool absent; /* and what is not there has none */
 };
 
 static void list_done(struct list *l)
@@ -64,7 +66,7 @@ static int add_folder(struct list *l, const char *path)
 	}
 	if (n >= 0)
 		free(entries);
-	if (!e && !n) {
+	if (!e && !n && !l->maybe) {
 		pst_conf_error(l->errors, path, 0, 0, "there is no *.yaml or *.yml in this folder");
 		e = -ENOENT;
 	}
@@ -78,25 +80,41 @@ static int add_path(struct list *l, const char *path)
 	if (stat(path, &st) < 0) {
 		int e = -errno;
 
+		if (e == -ENOENT && l->absent)
+			return 0;
 		pst_conf_error(l->errors, path, 0, 0, "%s", strerror(-e));
 		return e;
 	}
 	return S_ISDIR(st.st_mode) ? add_folder(l, path) : add_file(l, strdup(path));
 }
 
-int policy_files(const struct pst_strs *paths, struct pst_conf_errors *errors, struct pst_strs *ret_files)
+static int list_files(struct list *l, const struct pst_strs *paths, struct pst_strs *ret_files)
 {
-	PST_CLEANUP(list_done) struct list l = {.errors = errors};
 	int e = 0;
 
 	for (size_t i = 0; i < paths->n; i++) {
-		int k = add_path(&l, paths->v[i]);
+		int k = add_path(l, paths->v[i]);
 
 		e = e ? e : k;
 	}
 	if (e)
 		return e;
-	*ret_files = l.files;
-	l.files = (struct pst_strs){0};
+	*ret_files = l->files;
+	l->files = (struct pst_strs){0};
 	return 0;
+}
+
+int policy_files(const struct pst_strs *paths, struct pst_conf_errors *errors, struct pst_strs *ret_files)
+{
+	PST_CLEANUP(list_done) struct list l = {.errors = errors};
+
+	return list_files(&l, paths, ret_files);
+}
+
+int policy_files_maybe(
+	const struct pst_strs *paths, bool named, struct pst_conf_errors *errors, struct pst_strs *ret_files)
+{
+	PST_CLEANUP(list_done) struct list l = {.errors = errors, .maybe = true, .absent = !named};
+
+	return list_files(&l, paths, ret_files);
 }

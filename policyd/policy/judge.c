@@ -212,8 +212,9 @@ const struct policy_rule *policy_match(const struct policy *policy, const struct
 
 enum pst_pol_action policy_effect(const struct policy *policy, const struct policy_rule *rule)
 {
-	return policy->mode == POLICY_AUDIT && rule->action >= PST_ACT_THROTTLE ? PST_ACT_AUDIT
-										: rule->action;
+	if (policy->mode == POLICY_AUDIT && rule->action >= PST_ACT_THROTTLE)
+		return PST_ACT_AUDIT;
+	return rule->does ? rule->does : rule->action;
 }
 
 struct policy_verdict policy_judge(const struct policy_set *set, const struct policy_act *act)

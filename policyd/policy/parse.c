@@ -300,20 +300,26 @@ int policy_parse(struct policy_set *set, const char *name, const void *bytes, si
 	return e ? e : read_doc(set, name, doc, errors, warnings);
 }
 
+int policy_read_bytes(const char *path, struct pst_conf_errors *errors, char **ret_bytes, size_t *ret_len)
+{
+	PST_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int e = fd < 0 ? -errno : pst_read_file(fd, POLICY_FILE_BYTES, ret_bytes, ret_len);
+
+	if (e)
+		pst_conf_error(errors, path, 0, 0, "%s",
+			e == -EINVAL   ? "expected a regular file"
+			: e == -EFBIG  ? "larger than 4 MiB"
+			: e == -EAGAIN ? "changed while it was read"
+				       : strerror(-e));
+	return e;
+}
+
 int policy_read(struct policy_set *set, const char *path, struct pst_conf_errors *errors,
 	struct pst_conf_errors *warnings)
 {
-	PST_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	PST_FREE char *bytes = NULL;
 	size_t len = 0;
-	int e = fd < 0 ? -errno : pst_read_file(fd, POLICY_FILE_BYTES, &bytes, &len);
+	int e = policy_read_bytes(path, errors, &bytes, &len);
 
-	if (!e)
-		return policy_parse(set, path, bytes, len, errors, warnings);
-	pst_conf_error(errors, path, 0, 0, "%s",
-		e == -EINVAL   ? "expected a regular file"
-		: e == -EFBIG  ? "larger than 4 MiB"
-		: e == -EAGAIN ? "changed while it was read"
-			       : strerror(-e));
-	return e;
+	return e ? e : policy_parse(set, path, bytes, len, errors, warnings);
 }

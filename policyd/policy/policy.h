@@ -58,6 +58,7 @@ struct policy_rule {
 	char *name;   /* unique in its policy */
 	uint64_t ops; /* PST_OP_BIT() */
 	enum pst_pol_action action;
+	enum pst_pol_action does; /* NONE: what it says; else what this kernel can do of it */
 	int error;                /* of DENY and THROTTLE */
 	uint64_t rate, within_ns; /* of THROTTLE */
 	struct policy_conds conds;
@@ -95,11 +96,19 @@ const struct policy_cond *policy_cond_of(const struct policy_conds *conds, enum 
  */
 int policy_read(struct policy_set *set, const char *path, struct pst_conf_errors *errors,
 	struct pst_conf_errors *warnings);
+/* The file's bytes alone, owned by the caller. */
+int policy_read_bytes(const char *path, struct pst_conf_errors *errors, char **ret_bytes, size_t *ret_len);
 int policy_parse(struct policy_set *set, const char *name, const void *bytes, size_t len,
 	struct pst_conf_errors *errors, struct pst_conf_errors *warnings);
 /* Files as they are named, of folders the *.yaml and *.yml in order of name; owned by the caller
  * (pst_strs_done). 0 or -errno, with what is wrong in @errors. */
 int policy_files(const struct pst_strs *paths, struct pst_conf_errors *errors, struct pst_strs *ret_files);
+/* The same, and what is not there (unless @named) and folders without any are no error. */
+int policy_files_maybe(
+	const struct pst_strs *paths, bool named, struct pst_conf_errors *errors, struct pst_strs *ret_files);
+/* The first rule that can hold up or kill any process of the host, as the scope leaves none out; NULL: there
+ * is none. */
+const struct policy_rule *policy_holds_host(const struct policy *policy);
 
 /* ---- evaluation ---- */
 

@@ -27,6 +27,16 @@ int policy_compile(const struct policy_set *set, const struct policy_room *room,
 void policy_tables_free(struct policy_tables *tables); /* NULL is fine */
 void policy_tables_freep(struct policy_tables **tables);
 
+/* The tables go on at @room, of the same size, where they are copied to under another number, which is
+ * written last. */
+void policy_tables_move(struct policy_tables *tables, const struct policy_room *room, uint32_t generation);
+/* The rule with this number in the tables; false: there is none. */
+bool policy_tables_rule(const struct policy_tables *tables, uint32_t number, const struct policy **ret_policy,
+	const struct policy_rule **ret_rule);
+
+/* Does some rule ask for cgroups? */
+bool policy_tables_ask_cgroups(const struct policy_tables *tables);
+
 /* What was made, for people. */
 struct policy_made {
 	uint32_t rules;

@@ -267,6 +267,7 @@ struct kv {
 	uint64_t number;
 	const struct kv *map;    /* ends with key NULL */
 	const char *const *list; /* ends with NULL */
+	bool yes;
 };
 
 static inline void put_list(struct pst_buf *b, const char *const *list)
@@ -297,6 +298,8 @@ static inline void put_map(struct pst_buf *b, const char *op, const struct kv *k
 			put_map(b, NULL, kv->map);
 		else if (kv->list)
 			put_list(b, kv->list);
+		else if (kv->yes)
+			pst_mp_bool(b, true);
 		else if (kv->text)
 			pst_mp_str(b, kv->text);
 		else
@@ -326,6 +329,10 @@ static inline const msgpack_object *ask(const char *op, const struct kv *kv)
 #define N(k, v)                                                                                              \
 	{                                                                                                    \
 		.key = k, .number = v                                                                        \
+	}
+#define Y(k)                                                                                                 \
+	{                                                                                                    \
+		.key = k, .yes = true                                                                        \
 	}
 #define M(k, ...)                                                                                            \
 	{                                                                                                    \
