@@ -48,7 +48,7 @@ static int probe(const struct pst_fd *fd, uint32_t value, struct pst_fd_map *ret
 	return e;
 }
 
-int guard_map(const struct pst_fds *fds, const char *name, uint32_t value, struct pst_shm *ret_shm)
+int guard_region_map(const struct pst_fds *fds, const char *name, uint32_t value, struct pst_shm *ret_shm)
 {
 	const struct pst_fd *fd = pst_fds_find(fds, name);
 	struct pst_fd_map map = {0};

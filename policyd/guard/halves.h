@@ -35,7 +35,7 @@ struct guard_table {
 
 /* The array that the loader handed over under this name, writable; @value: bytes of an entry, 0: to be found
  * out. 0; -ENOENT: there is none; -EBADF, -EINVAL (after a log line): it is no such map; -errno. */
-int guard_map(const struct pst_fds *fds, const char *name, uint32_t value, struct pst_shm *ret_shm);
+int guard_region_map(const struct pst_fds *fds, const char *name, uint32_t value, struct pst_shm *ret_shm);
 /* Is a word of one mapping that of another one? It is changed for a moment. */
 bool guard_same_word(__u64 *a, const __u64 *b);
 /* When a half was left is not known: it may have been right now. */

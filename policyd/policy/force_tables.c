@@ -32,7 +32,7 @@ int force_tables_map(const struct pst_fds *fds, uint64_t now_ns, struct force_ta
 	int e = 0;
 
 	for (size_t i = 0; !e && i < PST_ARRAY_SIZE(kinds); i++)
-		e = guard_map(fds, kinds[i].map, kinds[i].value, region(&t, &kinds[i]));
+		e = guard_region_map(fds, kinds[i].map, kinds[i].value, region(&t, &kinds[i]));
 	e = e ? e : force_tables_check(&t, now_ns);
 	if (e)
 		return e;
