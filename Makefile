@@ -156,6 +156,9 @@ $(PRELOADS): $(BUILD)/tests/helpers/%.so: tests/helpers/preload/%.c
 # The program that the tests start by the thousand: without libc.
 $(BUILD)/tests/helpers/brief: private CFLAGS += -fno-stack-protector -fno-pie
 $(BUILD)/tests/helpers/brief: private LDFLAGS := -nostdlib -static
+# What attacks run: without libc too, and where ld.so can be given it.
+$(BUILD)/tests/helpers/marker: private CFLAGS += -fno-stack-protector -fPIE
+$(BUILD)/tests/helpers/marker: private LDFLAGS := -nostdlib -static-pie
 
 # ---- fuzz: tests/fuzz/fuzz_x.c with proto, tests/fuzz/<stage>/fuzz_x.c also with that stage's sources ----
 FUZZ_SECONDS ?= 60
