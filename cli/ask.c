@@ -125,12 +125,10 @@ static void say_waiting(int signo)
 		return; /* nobody reads it */
 }
 
-int ask_change(const char *program, const char *run_dir, const struct pst_buf *request)
+json_t *ask_changed(const char *program, const char *run_dir, const struct pst_buf *request)
 {
 	const struct sigaction wait = {.sa_handler = say_waiting, .sa_flags = SA_RESTART};
 	struct sigaction before;
-	const char *warning;
-	bool not_kept;
 	json_t *reply;
 	int e;
 
@@ -140,20 +138,34 @@ int ask_change(const char *program, const char *run_dir, const struct pst_buf *r
 	reply = call(cli_run_dir(run_dir), "policyd", request, CHANGE_TIMEOUT_MS, &e);
 	alarm(0);
 	sigaction(SIGALRM, &before, NULL);
-	if (!reply && e == -ETIMEDOUT)
-		fprintf(stderr, "%s: policyd has not answered for %d s: the change may come into force yet\n",
-			program, CHANGE_TIMEOUT_MS / 1000);
-	else
-		reply = checked(program, reply, e, "ok");
+	if (reply || e != -ETIMEDOUT)
+		return checked(program, reply, e, "ok");
+	fprintf(stderr, "%s: policyd has not answered for %d s: the change may come into force yet\n",
+		program, CHANGE_TIMEOUT_MS / 1000);
+	return NULL;
+}
+
+int ask_say_not_kept(const char *program, const json_t *reply)
+{
+	const char *warning = json_string_value(json_object_get(reply, "warning"));
+
+	if (!warning || !*warning)
+		return PST_EXIT_OK;
+	fprintf(stderr, "%s: warning: %s\n", program, cli_message(warning));
+	return EXIT_NOT_KEPT;
+}
+
+int ask_change(const char *program, const char *run_dir, const struct pst_buf *request)
+{
+	json_t *reply = ask_changed(program, run_dir, request);
+	int r;
+
 	if (!reply)
 		return PST_EXIT_SYSTEM;
-	warning = json_string_value(json_object_get(reply, "warning"));
-	not_kept = warning && *warning;
 	ask_say_idle(stderr, reply);
-	if (not_kept)
-		fprintf(stderr, "%s: warning: %s\n", program, cli_message(warning));
+	r = ask_say_not_kept(program, reply);
 	json_decref(reply);
-	return not_kept ? EXIT_NOT_KEPT : PST_EXIT_OK;
+	return r;
 }
 
 void ask_say_idle(FILE *f, const json_t *reply)

@@ -25,6 +25,9 @@ json_t *ask_policyd(const char *program, const char *run_dir, const struct pst_b
  */
 #define EXIT_NOT_KEPT 1
 int ask_change(const char *program, const char *run_dir, const struct pst_buf *request);
+/* The same in two steps: the reply (owned), NULL after a message; and the exit code. */
+json_t *ask_changed(const char *program, const char *run_dir, const struct pst_buf *request);
+int ask_say_not_kept(const char *program, const json_t *reply);
 /* Of a reply about the guard: is what is written looked at by no program? Then it says so. */
 void ask_say_idle(FILE *f, const json_t *reply);
 json_t *ask_to_json(const msgpack_object *o);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* `penstock policy SUBCOMMAND`: policyd's own program knows best. */
+/* `penstock policy check`, `import`, `schema`, `test`: policyd's own program knows best. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,9 +149,17 @@ static int test_main(int argc, char **argv)
 }
 
 const struct command policy_commands[] = {
+	{"apply", "puts policies in force", policy_apply_main, policy_apply_options, NULL},
 	{"check", "whether policies are good, and if not, why", check_main, check_options, NULL},
+	{"confirm", "what was applied for a time stays", policy_confirm_main, policy_confirm_options, NULL},
+	{"delete", "takes policies out", policy_delete_main, policy_delete_options, NULL},
 	{"import", "policies of KubeArmor and Tetragon as Penstock's", import_main, import_options, NULL},
+	{"list", "policies and their modes", policy_list_main, policy_list_options, NULL},
+	{"mode", "switches a policy to enforce, audit or off", policy_mode_main, policy_mode_options, NULL},
+	{"rollback", "back to the policies before the last change", policy_rollback_main,
+		policy_rollback_options, NULL},
 	{"schema", "the JSON Schema of policies", schema_main, schema_options, NULL},
+	{"show", "a policy's rules and what becomes of them", policy_show_main, policy_show_options, NULL},
 	{"test", "what policies would do about an act", test_main, test_options, NULL},
 	{0},
 };
@@ -159,10 +167,9 @@ const struct command policy_commands[] = {
 int policy_main(int argc, char **argv)
 {
 	return cli_sub_main("penstock policy",
-		"Policies on what processes do, as files: the kernel does not enforce them yet "
-		"(docs/policies.md).",
+		"Policies on what processes do: put in force, looked at, tried out (docs/policies.md).",
 		"  penstock policy check policies/\n"
-		"  penstock policy schema > policy.schema.json\n"
+		"  penstock policy apply --for 5m policies/\n"
 		"  penstock policy test --act '{operation: cap.use, capabilities: [CAP_SYS_ADMIN]}' "
 		"policies/\n",
 		policy_commands, argc, argv);

@@ -14,7 +14,8 @@
 #include "bpf/lib/policylook.bpf.h"
 #include "bpf/lib/polsubject.bpf.h"
 
-#define JUDGE_TRIES 3
+#define JUDGE_TRIES   3
+#define JUDGE_CGROUPS 32 /* how deep a group may lie in one that is known */
 
 /* A new program has begun: what is told of the subject is told of that. */
 #define JUDGE_BEGUN 1
@@ -103,6 +104,39 @@ __noinline int judge_subject_known(void)
 	a->parent = s->parent_hash;
 	a->known |= s->known & PST_SUBJECT_GAINED ? PST_KNOWN_GAINED : 0;
 	a->known |= s->known & PST_SUBJECT_PARENT ? PST_KNOWN_PARENT : 0;
+	return 0;
+}
+
+/* Looked at once by the verifier. */
+__noinline int judge_cgroup_known(__u32 which, __u64 id)
+{
+	struct pst_half half = policy_half(which);
+
+	return half.lines && pst_pol_cgroup_class(&half, (const struct pst_pol_head *)half.lines, id);
+}
+
+/* A group that policyd has not told of yet is its nearest ancestor that it has. */
+__noinline int judge_cgroup(__u32 half)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct task_struct *t = (void *)bpf_get_current_task();
+	struct cgroup *group;
+	__u64 id;
+
+	if (!p || judge_cgroup_known(half, p->act.cgroup))
+		return 0;
+	group = BPF_CORE_READ(t, cgroups, dfl_cgrp);
+	for (int i = 0; i < JUDGE_CGROUPS; i++) {
+		/* css is the first member of its group */
+		group = (struct cgroup *)BPF_CORE_READ(group, self.parent);
+		if (!group)
+			break;
+		id = BPF_CORE_READ(group, kn, id);
+		if (!judge_cgroup_known(half, id))
+			continue;
+		p->act.cgroup = id;
+		break;
+	}
 	return 0;
 }
 
@@ -237,6 +271,8 @@ static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
 {
 	judge_subject();
 	judge_subject_known();
+	if (used & 1u << PST_POL_CGROUP)
+		judge_cgroup(half);
 	if (used & 1u << PST_POL_NS)
 		judge_namespaces();
 	if (multi & (1u << PST_POL_ANCESTOR | 1u << PST_POL_SCOPE_ANCESTOR))

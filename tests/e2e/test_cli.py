@@ -17,7 +17,7 @@ from terminal import Terminal  # noqa: E402
 PENSTOCK = os.path.join(lib.BINDIR, "penstock")
 COMMANDS = ("up", "status", "observe", "top", "probe", "record", "replay", "fw", "ddos", "policy", "why", "config", "completion")
 GROUPS = {"fw": ("list", "stats", "test", "add", "delete", "sets", "add-element", "delete-element", "import"),
-          "ddos": ("block", "unblock", "list", "stats"), "policy": ("check", "import", "schema", "test")}
+          "ddos": ("block", "unblock", "list", "stats"), "policy": ("apply", "check", "confirm", "delete", "import", "list", "mode", "rollback", "schema", "show", "test")}
 LEAVES = [[c] for c in COMMANDS if c not in GROUPS] + [[g, s] for g, subs in GROUPS.items() for s in subs]
 MAN = os.path.join(lib.ROOT, "docs", "man")
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_") and k != "NO_COLOR"}
