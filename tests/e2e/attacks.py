@@ -6,7 +6,9 @@ made), on a way (to the file) and as somebody (who makes it). What is not named 
 killed where it is `kill`. docs/policies.md lists what passes, and test_attacks.py compares it with this.
 """
 import dataclasses
+import json
 import os
+import re
 import stat
 
 # Why something passes, as the documentation says it.
@@ -40,7 +42,7 @@ class Row:
     door: str = "syscall"
     way: str = "path"
     who: str = "self"
-    kind: str = "text"        # what lies there: text, program, folder, nothing
+    kind: str = "text"        # what lies there: text, program, dynamic (one that ld.so loads), script, folder, nothing
     file: str = "secret"
     more: tuple = ()          # further words of the attack
     rules: str = "{deny, paths: PATH}"  # {allow/deny, conditions}: PATH, FOLDER, ATTACK, TRUSTED, VICTIM are filled in
@@ -133,7 +135,7 @@ row("read, deep", "file.open", "read", file=f"{NESTED}/secret", passes=always(DE
 row("read, far", "file.open", "read", file=f"{FARTHER}/secret", way="descend", rules=BELOW, passes=always(FAR))
 row("read, below a folder", "file.open", "read", file="a/b/c/secret", rules=BELOW)
 row("read, by a suffix", "file.open", "read", way="symlink-parent", rules="{deny, paths: {suffix: NAME/in/secret}}")
-row("read, by a glob", "file.open", "read", way="dotdot", rules='{deny, paths: {glob: "BASE/*/in/s?cret"}}')
+row("read, by a glob", "file.open", "read", way="dotdot", rules='{deny, paths: {glob: "BASE/NAME/*/s?cret"}}')
 
 # ---- file.open, for writing ----
 WRITING = "{deny, paths: PATH, access: [write, append]}"
@@ -167,7 +169,7 @@ row("exec-unlinked", "process.exec", "exec-unlinked", rules="{deny, flags: unlin
 row("exec-shebang", "process.exec", "exec-shebang", **EXEC)
 row("exec of a script", "process.exec", "exec", kind="script", passes=on(TRACEPOINT, SCRIPT))
 row("exec-shell", "process.exec", "exec-shell", kind="script", passes=always(READ))
-row("exec-ldso", "process.exec", "exec-ldso", passes=always(READ), **EXEC)
+row("exec-ldso", "process.exec", "exec-ldso", kind="dynamic", passes=always(READ))
 row("exec-copy", "process.exec", "exec-copy", passes=always(COPY), **EXEC)
 row("exec, long", "process.exec", "exec", file=f"{LONG}/secret", **EXEC)
 row("exec, deep", "process.exec", "exec", file=f"{NESTED}/secret", passes=always(DEEP), **EXEC)
@@ -311,6 +313,33 @@ for deed, capability in (("cap-chroot", "CAP_SYS_CHROOT"), ("cap-mknod", "CAP_MK
     row(deed, "cap.use", deed, rules=f"{{deny, capabilities: {capability}}}",
         control=("cap-chroot" if deed != "cap-chroot" else "cap-mknod",))
 
+# ---- the policies ----
+
+ERRNO = "EUCLEAN"  # which no attack gets for another reason
+
+
+def policy_name(op):
+    return op.replace(".", "-").replace("_", "-")
+
+
+def rules(row, action, names):
+    """The row's rules; names: what its words stand for."""
+    made = []
+    for says, conditions in re.findall(r"\{(allow|deny)(?:, )?(.*?)\}(?= \{|$)", row.rules):
+        for word, value in names.items():
+            conditions = re.sub(rf"\b{word}\b(?!-)", lambda _, v=value: v, conditions)
+        name = row.name + (f" {len(made) + 1}" if made else "")
+        does = "allow" if says == "allow" else f"deny, errno: {ERRNO}" if action == "deny" else action
+        made.append(f"    - {{name: {json.dumps(name)}, operations: {row.op}, {conditions + ', ' if conditions else ''}action: {does}}}\n")
+    return made
+
+
+def policy(op, group, made):
+    """The policy of an operation, for who is in the control group."""
+    return (f"apiVersion: penstock.dev/v1\nkind: Policy\nmetadata: {{name: {policy_name(op)}}}\nspec:\n  scope: {{cgroups: {group}}}\n"
+            f"  rules:\n{''.join(dict.fromkeys(made))}")
+
+
 # ---- what came of it, where the attack itself cannot tell ----
 
 
@@ -319,8 +348,8 @@ class Scene:
 
     TEXT = {"secret": b"!ecret", "public": b".ublic"}
 
-    def __init__(self, folder, row, marker, name=None):
-        self.folder, self.row = folder, row
+    def __init__(self, folder, row, marker, dynamic, name=None):
+        self.folder, self.row, self.dynamic = folder, row, dynamic
         self.name = name or row.file
         for sub in ("in", "mnt", "upper", "work"):
             os.makedirs(os.path.join(folder, sub))
@@ -349,6 +378,8 @@ class Scene:
             return
         if self.row.kind == "program":
             text = marker.replace(b"PST-MARK:!", b"PST-MARK:" + text[:1])
+        elif self.row.kind == "dynamic":
+            text = self.dynamic
         elif self.row.kind == "script":
             text = b"#!/bin/sh\nprintf '" + text[:1] + b"' >&9\n"
         fd = os.open(base, os.O_CREAT | os.O_RDWR, 0o755, dir_fd=parent)

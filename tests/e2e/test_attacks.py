@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The table of attacks (attacks.py): each works where nothing forbids it."""
+"""The table of attacks (attacks.py): each works where nothing forbids it, and on each rung that the kernel has comes of it under a policy
+what the table says. Policies are scoped to control groups that the test makes, a group for each operation."""
 import contextlib
 import ctypes
 import os
@@ -82,7 +83,7 @@ class Field:
         os.chmod(self.dir, 0o755)
         self.attack = self.path("attack")
         shutil.copy(pipeline.helper("attack"), self.attack)
-        self.marker = lib.read(pipeline.helper("marker"))
+        self.marker, self.dynamic = (lib.read(pipeline.helper(name)) for name in ("marker", "attack"))
         self.trusted = self.path("trusted")
         shutil.copy(pipeline.helper("marker"), self.trusted)
         self.group = deeds.Group()
@@ -137,6 +138,16 @@ class Field:
             self.stack.callback(self.runners[op].close)
         return self.runners[op]
 
+    def path_of_group(self, op):
+        """As policies know it, from the hierarchy's root."""
+        with open(f"/proc/{self.runner(op).p.pid}/cgroup") as f:
+            return next(line[3:].rstrip("\n") for line in f if line.startswith("0::"))
+
+    def named(self, scene):
+        """What the words of a row's rules stand for."""
+        return {"PATH": scene.path, "FOLDER": os.path.join(scene.folder, "in"), "NAME": os.path.basename(scene.folder), "BASE": self.dir,
+                "ATTACK": self.attack, "TRUSTED": self.trusted, "VICTIM": self.victim.path}
+
     def words(self, row):
         names = {"TRUSTED": self.trusted, "OUTSIDE": os.path.join(self.outside, "cgroup.procs"), "VICTIM": str(self.victim.p.pid),
                  "NEIGHBOUR": str(self.neighbour.p.pid), "MODULE": self.module or ""}
@@ -144,7 +155,7 @@ class Field:
 
     def scene(self, row, name=None):
         self.count += 1
-        return attacks.Scene(self.path(f"{self.count}"), row, self.marker, name)
+        return attacks.Scene(self.path(f"{self.count}"), row, self.marker, self.dynamic, name)
 
     def control(self, row):
         """What must stay allowed beside what is forbidden: its neighbour, or something else."""
@@ -210,6 +221,126 @@ class WithoutPolicy(unittest.TestCase):
         print(f"# {n} attacks work without a policy", flush=True)
         self.assertFalse(wrong, "\n".join(wrong))
         self.assertGreaterEqual(n, LEAST)
+
+
+class Engine:
+    """The kernel programs alone, on one rung."""
+
+    OPS = ("file.open", "process.exec")
+
+    def __init__(self, rung, field, policies):
+        """policies: {operation: text}"""
+        self.records = []
+        path = field.path("policies.yaml")
+        with open(path, "w") as f:
+            f.write("---\n".join(policies.values()))
+        groups = [f"{field.runner(op).group}={field.path_of_group(op)}" for op in policies]
+        self.p = subprocess.Popen([pipeline.helper("enforcer"), rung, path, *groups], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        said = self.p.stdout.readline()
+        self.why_not = said.partition("cannot: ")[2].strip()
+        if not self.why_not and not said.startswith("in force "):
+            raise AssertionError(f"no policies in force: {said}")
+        self.generation = said.split()[-1]
+
+    def close(self):
+        """What was recorded of acts that were denied or killed: {(policy, rule)}"""
+        if self.p.stdout.closed:
+            return
+        out = self.p.communicate(timeout=pipeline.PATIENCE)[0]
+        self.code = self.p.returncode
+        for line in out.splitlines():
+            pid, _op, _action, done, generation, name, rule = line.split("\t")
+            if int(pid) and done in ("1", "2") and generation == self.generation:
+                self.records.append((name, rule))
+
+
+
+class Outcome:
+    """One row against a policy."""
+
+    def __init__(self, row, level, why, came, seen, done):
+        self.row, self.level, self.why = row, level, why
+        self.came, self.seen, self.done = came, seen, done
+
+    @property
+    def passed(self):
+        if self.row.race or self.done is not None:
+            return self.done if not self.row.race else "!" in self.seen
+        return self.came == "ok"
+
+    def wrong(self):
+        """What is not as the table says, or None."""
+        if self.why and self.row.race and self.level == "kill" and self.came == "killed":
+            return None  # of a race it is chance which attempt is the one that is killed
+        if self.why:
+            return None if self.passed else "was stopped, and is to pass"
+        if self.row.race:
+            bad = re.findall(rf"(?:^| )(?!ok=|{attacks.ERRNO}=|EOWNERDEAD=|ENOENT=)(?!killed)(\S+)", self.came)
+            return "passed" if self.passed else f"ended otherwise: {bad}" if bad else None
+        if self.passed and not (self.level == "kill" and self.row.stops_late):
+            return "passed"
+        want = attacks.ERRNO if self.level == "deny" else "killed"
+        return None if self.came == want else f"was not {want}"
+
+    @property
+    def stopped(self):
+        return not self.why
+
+
+class UnderPolicies(unittest.TestCase):
+    """What the table says of a rung is what comes of it."""
+
+    def try_rung(self, rung, level):
+        instance = lib.Instance()
+        self.addCleanup(instance.close)
+        field = Field(instance)
+        self.addCleanup(field.close)
+        rows = [r for r in attacks.TABLE if r.op in Engine.OPS and not r.guest]
+        scenes = [field.scene(r) for r in rows]
+        made = {}
+        for row, scene in zip(rows, scenes):
+            made.setdefault(row.op, []).extend(attacks.rules(row, level, field.named(scene)))
+        engine = Engine(rung, field, {op: attacks.policy(op, field.path_of_group(op), texts) for op, texts in made.items()})
+        self.addCleanup(engine.close)
+        if engine.why_not:
+            self.skipTest(engine.why_not)
+        outcomes, wrong, cannot = [], [], []
+        for row, scene in zip(rows, scenes):
+            came, seen, done = field.do(row, scene)
+            scene.close()
+            if came.startswith("cannot: "):
+                cannot.append(row.name)
+                continue
+            outcomes.append(Outcome(row, level, row.why(rung, KERNEL), came, seen, done))
+            control = field.control(row)
+            if control[0].split("=")[0] != "ok" or "!" in control[1]:
+                wrong.append(f"{row.op}: {row.name}: its control: {control}")
+        engine.close()
+        told = {(name, re.sub(r" \d$", "", rule)) for name, rule in engine.records}
+        for o in outcomes:
+            bad = o.wrong()
+            if not bad and o.stopped and (attacks.policy_name(o.row.op), o.row.name) not in told:
+                bad = "nothing told of it"
+            if bad:
+                wrong.append(f"{o.row.op}: {o.row.name}: {bad} ({o.came}, {o.seen}, {o.done})")
+        self.report(rung, outcomes, cannot)
+        self.assertFalse(wrong, "\n".join(wrong))
+
+    def report(self, rung, outcomes, cannot):
+        left = sorted({r.op for r in attacks.TABLE} - set(Engine.OPS))
+        rows = [r for r in attacks.TABLE if r.op in left]
+        stopped = sum(o.stopped for o in outcomes)
+        print(f"# {rung}: {stopped} attacks stopped, {len(outcomes) - stopped} pass as the table says, {len(cannot)} cannot be made here", flush=True)
+        print(f"# not judged yet: {len(rows)} attacks of {', '.join(left)}", flush=True)
+
+    def test_lsm(self):
+        self.try_rung("lsm", "deny")
+
+    def test_fentry(self):
+        self.try_rung("fentry", "kill")
+
+    def test_tracepoints(self):
+        self.try_rung("tracepoint", "kill")
 
 
 if __name__ == "__main__":
