@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The table of attacks that runtime policies are tested with: a way around a rule each, and what comes of it on each rung.
 
@@ -26,10 +27,11 @@ PRETENDS = "a process that pretends to run another program (`PR_SET_MM_EXE_FILE`
 LEAVES = "root who may write to `cgroup.procs` leaves the scope: forbid that it is opened for writing"
 RAW = "raw and packet sockets make datagrams of their own: forbid these sockets"
 CONNECTED = "what is sent on a connected socket is judged when it is connected"
-GATHERED = "of a new program neither the one that started it nor ids are known any more"
-FORKED = "a descriptor made by truncating or creating is judged when that has happened"
+GATHERED = "who started a new program is not known any more: a rule with `executables` does not take it"
+PEEKS = "another thread may read from a descriptor for some microseconds, until the process is gone"
 
 RUNGS = ("lsm", "fentry", "tracepoint", "cgroup")
+JUDGED = ("process.exec", "file.open")  # operations that kernel programs judge
 TRACEPOINT, KILLED = ("tracepoint",), ("fentry", "tracepoint")
 NET = {"bad": 7001, "good": 7002, "own": 7003, "local": 7004}  # served: the first two
 
@@ -50,6 +52,7 @@ class Row:
     passes: dict = dataclasses.field(default_factory=dict)  # rung: why
     before: dict = dataclasses.field(default_factory=dict)  # (5, 12): why, on every rung of older kernels
     late: bool = False        # killing does not prevent it
+    at_times: bool = False    # what passes, passes by chance
     guest: bool = False       # only in a virtual machine
 
     def why(self, rung, kernel):
@@ -59,6 +62,10 @@ class Row:
     @property
     def race(self):
         return self.way.startswith("race") or self.deed.endswith("race")
+
+    @property
+    def by_chance(self):
+        return self.race or self.at_times
 
     @property
     def stops_late(self):
@@ -124,6 +131,7 @@ row("read, thread", "file.open", "read", who="thread")
 row("read, child", "file.open", "read", who="child")
 row("read, vfork", "file.open", "read", who="vfork")
 row("read, clone-files", "file.open", "read", who="clone-files", passes=on(KILLED, SHARED))
+row("read, another thread peeks", "file.open", "read", who="peeks", passes=on(KILLED, PEEKS), at_times=True)
 row("read, renamed process", "file.open", "read", who="renamed", rules="{deny, paths: PATH, executables: ATTACK}")
 row("read, who pretends to be trusted", "file.open", "read", who="exe-swapped", more=("TRUSTED",),
     rules="{allow, paths: PATH, executables: TRUSTED} {deny, paths: PATH}")
@@ -418,3 +426,42 @@ class Scene:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+# ---- docs/policies.md ----
+
+
+def count(rows, rung):
+    """What comes of these attacks on a rung, in words."""
+    stopped = [r for r in rows if not r.passes.get(rung)]
+    late = sum(r.stops_late for r in stopped)
+    if rung in ("lsm", "cgroup"):
+        return f"{len(stopped)} denied"
+    return f"{len(stopped)} killed" + (f", {late} of them when it was done" if late else "")
+
+
+def page():
+    """What the page says of the table."""
+    judged = [r for r in TABLE if r.op in JUDGED]
+    lines = ["| operation | attacks | LSM | fentry | tracepoints |", "|---|---|---|---|---|"]
+    for op in JUDGED:
+        rows = [r for r in judged if r.op == op]
+        lines.append(f"| `{op}` | {len(rows)} | {' | '.join(count(rows, rung) for rung in RUNGS[:3])} |")
+    lines += ["", "| what passes | where | attacks |", "|---|---|---|"]
+    why = {}
+    for r in judged:
+        for rung, text in r.passes.items():
+            why.setdefault(text, {}).setdefault(r.name, []).append(rung)
+        for until, text in r.before.items():
+            why.setdefault(text, {}).setdefault(r.name, []).append(f"before Linux {until[0]}.{until[1]}")
+    for text, rows in why.items():
+        rungs = {rung for of in rows.values() for rung in of}
+        where = "everywhere" if rungs >= set(RUNGS) else ", ".join(r for r in (*RUNGS, *sorted(rungs - set(RUNGS))) if r in rungs)
+        lines.append(f"| {text} | {where} | {'; '.join(rows)} |")
+    left = [r for r in TABLE if r.op not in JUDGED]
+    names = ", ".join(f"`{op}` ({sum(r.op == op for r in left)})" for op in dict.fromkeys(r.op for r in left))
+    return "\n".join(lines) + f"\n\nNot judged yet, and in the table: {names}.\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -274,6 +274,30 @@ static void who_clone_files(void)
 	tell(0);
 }
 
+/* Reads whatever file is opened, as soon as it is there. */
+static void *peek(void *arg)
+{
+	char byte;
+
+	for (;;)
+		if (read(*(int *)arg, &byte, 1) == 1)
+			prove(byte);
+	return NULL;
+}
+
+/* Another thread has the descriptor before the call that opens it has returned. */
+static void who_peeks(void)
+{
+	pthread_t thread;
+	static int next;
+
+	next = (int)must(dup(0), "dup");
+	close(next);
+	if (pthread_create(&thread, NULL, peek, &next))
+		done("broken: no thread");
+	act();
+}
+
 static void who_renamed(void)
 {
 	must(prctl(PR_SET_NAME, "trusted", 0, 0, 0), "PR_SET_NAME");
@@ -341,6 +365,7 @@ static const struct {
 	{"child", who_child},
 	{"vfork", who_vfork},
 	{"clone-files", who_clone_files},
+	{"peeks", who_peeks},
 	{"renamed", who_renamed},
 	{"exe-swapped", who_exe_swapped},
 	{"leaves", who_leaves},
