@@ -48,7 +48,8 @@ class Runner:
 
     def __init__(self, field, op):
         self.group = os.path.join(field.group.path, op)
-        os.mkdir(self.group)
+        self.below = os.path.join(self.group, "below")  # which nobody tells of
+        os.makedirs(self.below)
         self.p = subprocess.Popen(field.instance.inside(field.attack), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                   text=True)
         with open(os.path.join(self.group, "cgroup.procs"), "w") as f:
@@ -68,8 +69,9 @@ class Runner:
         self.p.stdin.close()
         self.p.wait(60)
         self.p.stdout.close()
-        with contextlib.suppress(OSError):
-            os.rmdir(self.group)
+        for path in (self.below, self.group):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
 
 
 class Field:
@@ -149,7 +151,8 @@ class Field:
                 "ATTACK": self.attack, "TRUSTED": self.trusted, "VICTIM": self.victim.path}
 
     def words(self, row):
-        names = {"TRUSTED": self.trusted, "OUTSIDE": os.path.join(self.outside, "cgroup.procs"), "VICTIM": str(self.victim.p.pid),
+        names = {"TRUSTED": self.trusted, "OUTSIDE": os.path.join(self.outside, "cgroup.procs"),
+                 "INSIDE": os.path.join(self.runner(row.op).below, "cgroup.procs"), "VICTIM": str(self.victim.p.pid),
                  "NEIGHBOUR": str(self.neighbour.p.pid), "MODULE": self.module or ""}
         return lambda words: [names.get(w, w) for w in words]
 
@@ -231,30 +234,34 @@ class WithoutPolicy(unittest.TestCase):
 class Engine:
     """The kernel programs alone, on one rung."""
 
-    def __init__(self, rung, field, policies):
-        """policies: {operation: text}"""
-        self.records = []
-        path = field.path("policies.yaml")
-        with open(path, "w") as f:
-            f.write("---\n".join(policies.values()))
+    def __init__(self, rung):
+        self.rung, self.instance, self.p = rung, lib.Instance(), None
+
+    def apply(self, field, path, policies):
+        """Why not, or nothing."""
+        self.records = set()
         groups = [f"{field.runner(op).group}={field.path_of_group(op)}" for op in policies]
-        self.p = subprocess.Popen([pipeline.helper("enforcer"), rung, path, *groups], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.p = subprocess.Popen([pipeline.helper("enforcer"), self.rung, path, *groups], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         said = self.p.stdout.readline()
-        self.why_not = said.partition("cannot: ")[2].strip()
-        if not self.why_not and not said.startswith("in force "):
+        if not said.startswith(("in force ", "cannot: ")):
             raise AssertionError(f"no policies in force: {said}")
         self.generation = said.split()[-1]
+        return said.partition("cannot: ")[2].strip()
+
+    def told(self, _wanted):
+        """(policy, rule) of acts that were denied or killed."""
+        if not self.p.stdout.closed:
+            out = self.p.communicate(timeout=pipeline.PATIENCE)[0]
+            for line in out.splitlines():
+                pid, _op, _action, done, generation, name, rule = line.split("\t")
+                if int(pid) and done in ("1", "2") and generation == self.generation:
+                    self.records.add((name, rule))
+        return self.records
 
     def close(self):
-        """What was recorded of acts that were denied or killed: {(policy, rule)}"""
-        if self.p.stdout.closed:
-            return
-        out = self.p.communicate(timeout=pipeline.PATIENCE)[0]
-        self.code = self.p.returncode
-        for line in out.splitlines():
-            pid, _op, _action, done, generation, name, rule = line.split("\t")
-            if int(pid) and done in ("1", "2") and generation == self.generation:
-                self.records.append((name, rule))
+        if self.p:
+            self.told(())
+        self.instance.close()
 
 
 
@@ -293,20 +300,22 @@ class Outcome:
 class UnderPolicies(unittest.TestCase):
     """What the table says of a rung is what comes of it."""
 
-    def try_rung(self, rung, level):
-        instance = lib.Instance()
-        self.addCleanup(instance.close)
-        field = Field(instance)
+    def try_rung(self, rung, level, engine):
+        self.addCleanup(engine.close)
+        field = Field(engine.instance)
         self.addCleanup(field.close)
         rows = [r for r in attacks.TABLE if r.op in attacks.JUDGED and not r.guest]
         scenes = [field.scene(r) for r in rows]
         made = {}
         for row, scene in zip(rows, scenes):
             made.setdefault(row.op, []).extend(attacks.rules(row, level, field.named(scene)))
-        engine = Engine(rung, field, {op: attacks.policy(op, field.path_of_group(op), texts) for op, texts in made.items()})
-        self.addCleanup(engine.close)
-        if engine.why_not:
-            self.skipTest(engine.why_not)
+        policies = {op: attacks.policy(op, field.path_of_group(op), texts) for op, texts in made.items()}
+        path = field.path("policies.yaml")
+        with open(path, "w") as f:
+            f.write("---\n".join(policies.values()))
+        why_not = engine.apply(field, path, policies)
+        if why_not:
+            self.skipTest(why_not)
         outcomes, wrong, cannot = [], [], []
         for row, scene in zip(rows, scenes):
             came, seen, done = field.do(row, scene)
@@ -318,12 +327,10 @@ class UnderPolicies(unittest.TestCase):
             control = field.control(row)
             if control[0].split("=")[0] != "ok" or "!" in control[1]:
                 wrong.append(f"{row.op}: {row.name}: its control: {control}")
-        engine.close()
-        told = {(name, re.sub(r" \d$", "", rule)) for name, rule in engine.records}
+        want = {(attacks.policy_name(o.row.op), o.row.name) for o in outcomes if o.stopped}
+        told = {(name, re.sub(r" \d$", "", rule)) for name, rule in engine.told(want)}
         for o in outcomes:
-            bad = o.wrong()
-            if not bad and o.stopped and (attacks.policy_name(o.row.op), o.row.name) not in told:
-                bad = "nothing told of it"
+            bad = o.wrong() or ("nothing told of it" if o.stopped and (attacks.policy_name(o.row.op), o.row.name) not in told else None)
             if bad:
                 wrong.append(f"{o.row.op}: {o.row.name}: {bad} ({o.came}, {o.seen}, {o.done})")
         self.report(rung, outcomes, cannot)
@@ -337,13 +344,13 @@ class UnderPolicies(unittest.TestCase):
         print(f"# not judged yet: {len(rows)} attacks of {', '.join(left)}", flush=True)
 
     def test_lsm(self):
-        self.try_rung("lsm", "deny")
+        self.try_rung("lsm", "deny", Engine("lsm"))
 
     def test_fentry(self):
-        self.try_rung("fentry", "kill")
+        self.try_rung("fentry", "kill", Engine("fentry"))
 
     def test_tracepoints(self):
-        self.try_rung("tracepoint", "kill")
+        self.try_rung("tracepoint", "kill", Engine("tracepoint"))
 
 
 if __name__ == "__main__":
