@@ -63,7 +63,7 @@ static void choose(struct bpf_program *open, struct bpf_program *exec, bool chos
 	bpf_program__set_autoload(exec, chosen);
 }
 
-/* The descendants of nobody are known yet, and of whom comes after that they are. */
+/* Ancestors are remembered from here on. */
 static int load(enum rung rung)
 {
 	lines = lineage_bpf__open_and_load();
