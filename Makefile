@@ -151,6 +151,12 @@ $(HELPERS): $(BUILD)/tests/helpers/%: tests/helpers/%.c $(LIB_wire) $(LIB_base)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(UNIT_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIB_wire) $(LIB_base) -Wl,--end-group $(LD_wire) $(LD_base) -lpthread
+# Policies in force without the loader, for the table of attacks.
+ENFORCER := $(BUILD)/tests/helpers/enforcer
+$(ENFORCER): tests/bpf/enforcer.c $(LIB_base) $(LIB_wire) $(BUILD)/lib/libpst-policyd.a | $(SKEL)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(UNIT_CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< -Wl,--start-group $(BUILD)/lib/libpst-policyd.a $(LIB_wire) $(LIB_base) -Wl,--end-group $(LD_wire) -lbpf -lelf -lz $(LD_base) -lpthread
 $(PRELOADS): $(BUILD)/tests/helpers/%.so: tests/helpers/preload/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
@@ -158,6 +164,9 @@ $(PRELOADS): $(BUILD)/tests/helpers/%.so: tests/helpers/preload/%.c
 # The program that the tests start by the thousand: without libc.
 $(BUILD)/tests/helpers/brief: private CFLAGS += -fno-stack-protector -fno-pie
 $(BUILD)/tests/helpers/brief: private LDFLAGS := -nostdlib -static
+# What attacks run: without libc too, and where ld.so can be given it.
+$(BUILD)/tests/helpers/marker: private CFLAGS += -fno-stack-protector -fPIE
+$(BUILD)/tests/helpers/marker: private LDFLAGS := -nostdlib -static-pie
 
 # ---- fuzz: tests/fuzz/fuzz_x.c with proto, tests/fuzz/<stage>/fuzz_x.c also with that stage's sources ----
 FUZZ_SECONDS ?= 60
@@ -188,7 +197,7 @@ all: bins docs
 bpf: $(BPF_OBJ) $(SKEL)
 bins: $(BINS)
 units: $(UNIT) $(UNIT_ST)
-tests-build: bins $(BPFTESTS) $(HELPERS) $(PRELOADS)
+tests-build: bins $(BPFTESTS) $(HELPERS) $(ENFORCER) $(PRELOADS)
 fuzz-build: $(FUZZ) $(FUZZ_ST)
 
 deps:
@@ -219,4 +228,4 @@ clean:
 	rm -rf build
 
 -include $(ALL_OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(patsubst $(BUILD)/obj/%.o,$(BUILD)/fuzzobj/%.d,$(ALL_OBJ)) $(patsubst $(BUILD)/%,$(BUILD)/fuzzobj/%.d,$(FUZZ) $(FUZZ_ST))
--include $(UNIT:=.d) $(UNIT_ST:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TEST_SKEL:.skel.h=.bpf.d) $(HELPERS:=.d)
+-include $(UNIT:=.d) $(UNIT_ST:=.d) $(BPFTESTS:=.d) $(BENCHES:=.d) $(TEST_SKEL:.skel.h=.bpf.d) $(HELPERS:=.d) $(ENFORCER).d

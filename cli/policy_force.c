@@ -2,6 +2,7 @@
 /* `penstock policy apply`, `list`, `show`, `mode`, `delete`, `rollback`, `confirm`: asked of policyd. */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,7 @@ static void put_op(struct pst_buf *request, const char *op, uint32_t more)
 
 struct upload {
 	const char *program;
-	uint64_t id;
+	char id[20];
 	size_t files;
 };
 
@@ -138,7 +139,7 @@ static int send_part(const struct upload *u, const char *file, const char *text,
 
 	put_op(&request, "policy_upload", 4);
 	pst_mp_str(&request, "id");
-	pst_mp_uint(&request, u->id);
+	pst_mp_str(&request, u->id);
 	pst_mp_str(&request, "file");
 	pst_mp_str(&request, file);
 	pst_mp_str(&request, "text");
@@ -227,7 +228,7 @@ static int apply(const struct upload *u)
 
 	put_op(&request, "policy_apply", 4);
 	pst_mp_str(&request, "id");
-	pst_mp_uint(&request, u->id);
+	pst_mp_str(&request, u->id);
 	pst_mp_str(&request, "host");
 	pst_mp_bool(&request, opt.host);
 	pst_mp_str(&request, "for_s");
@@ -248,13 +249,14 @@ int policy_apply_main(int argc, char **argv)
 			    "  penstock policy apply --replace /etc/penstock/policies\n"
 			    "  penstock policy import ksp.yaml | penstock policy apply -\n"};
 	struct upload u = {.program = args.program};
+	uint64_t id;
 	int r, n = words(&args, argc, argv, 1, argc, &r);
 
 	if (n < 0)
 		return r;
-	if (getrandom(&u.id, sizeof(u.id), 0) != sizeof(u.id))
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		return PST_EXIT_SYSTEM;
-	u.id >>= 1; /* for readers without unsigned numbers */
+	snprintf(u.id, sizeof(u.id), "%016" PRIx64, id);
 	for (int i = 1; i <= n; i++) {
 		r = send_path(&u, argv[i]);
 		if (r)
@@ -368,6 +370,47 @@ static void print_policy(const json_t *reply, bool colour)
 			cli_safe(ask_text_at(row, 3)), cli_safe(ask_text_at(row, 1)));
 }
 
+/* A part of it, from these on; NULL after a message. */
+static json_t *ask_policy(const char *program, const char *name, size_t from, size_t rule_from)
+{
+	PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
+
+	put_op(&request, "policy_show", 3);
+	pst_mp_str(&request, "name");
+	pst_mp_str(&request, name);
+	pst_mp_str(&request, "from");
+	pst_mp_uint(&request, from);
+	pst_mp_str(&request, "rule_from");
+	pst_mp_uint(&request, rule_from);
+	return ask_policyd(program, opt.run_dir, &request, "text");
+}
+
+/* All of it. */
+static json_t *fetch_policy(const char *program, const char *name)
+{
+	json_t *all = ask_policy(program, name, 0, 0);
+
+	for (bool more = all; more;) {
+		json_t *text = json_object_get(all, "text"), *rules = json_object_get(all, "rules"), *part,
+		       *joined;
+		size_t len = json_string_length(text), n = json_array_size(rules);
+
+		if (len >= (size_t)number_of(all, "size") && n >= (size_t)number_of(all, "total"))
+			return all;
+		part = ask_policy(program, name, len, n);
+		if (!part)
+			break;
+		more = json_string_length(json_object_get(part, "text")) ||
+		       json_array_size(json_object_get(part, "rules"));
+		joined = json_sprintf("%s%s", json_string_value(text), text_of(part, "text"));
+		json_object_set_new(all, "text", joined);
+		json_array_extend(rules, json_object_get(part, "rules"));
+		json_decref(part);
+	}
+	json_decref(all);
+	return NULL;
+}
+
 int policy_show_main(int argc, char **argv)
 {
 	static const char *const names[] = {"name", "operations", "action", "achieved"};
@@ -377,16 +420,12 @@ int policy_show_main(int argc, char **argv)
 		.options = policy_show_options,
 		.examples = "  penstock policy show secrets\n"
 			    "  penstock policy show --yaml secrets > secrets.yaml\n"};
-	PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
 	json_t *reply;
 	int r;
 
 	if (words(&args, argc, argv, 1, 1, &r) < 0)
 		return r;
-	put_op(&request, "policy_show", 1);
-	pst_mp_str(&request, "name");
-	pst_mp_str(&request, argv[1]);
-	reply = ask_policyd(args.program, opt.run_dir, &request, "text");
+	reply = fetch_policy(args.program, argv[1]);
 	if (!reply)
 		return PST_EXIT_SYSTEM;
 	if (opt.json) {

@@ -128,6 +128,16 @@ static void put_rules(
 	}
 }
 
+/* How many of the bytes from @from on: no character is cut, as the text is UTF-8. */
+static size_t part_of(const char *text, size_t len, size_t from)
+{
+	size_t n = PST_MIN(len - from, (size_t)TEXT_A_REPLY);
+
+	while (from + n < len && n && ((unsigned char)text[from + n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
 /* {name, from, rule_from} -> {name, mode, file, line, applied, text, size, total, rules: [[name, operations,
  * action, achieved]]} */
 int force_on_show(void *arg, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size)
@@ -157,7 +167,7 @@ int force_on_show(void *arg, const msgpack_object *request, struct pst_buf *repl
 	pst_mp_str(reply, "applied");
 	pst_mp_bool(reply, item->applied);
 	pst_mp_str(reply, "text");
-	pst_mp_bin(reply, item->p->text + from, PST_MIN(item->p->len - from, (uint64_t)TEXT_A_REPLY));
+	pst_mp_bin(reply, item->p->text + from, part_of(item->p->text, item->p->len, from));
 	force_put_uint(reply, "size", item->p->len);
 	force_put_uint(reply, "total", item->p->policy->n);
 	put_rules(reply, f, item, rule_from);
