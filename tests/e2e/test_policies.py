@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Policies from the command line to the kernel and back: put in force by `penstock policy apply`, what they forbid does not happen, and
+an event and an alert tell of it. Scoped to control groups that the test makes."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import deeds  # noqa: E402
+import lib  # noqa: E402
+from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, wait_for  # noqa: E402
+
+POLICY = """apiVersion: penstock.dev/v1
+kind: Policy
+metadata: {{name: {name}}}
+spec:
+  requires: kill
+  scope: {{cgroups: {group}}}
+  rules:
+    - {{name: secret, operations: file.open, paths: {folder}/{file}, action: deny, errno: EACCES}}
+    - {{name: no echo, operations: process.exec, paths: {folder}/echo, action: kill}}
+"""
+
+
+class Policies(PipelineTest):
+    def setUp(self):
+        self.group = deeds.Group()
+        self.addCleanup(self.group.close)
+        self.dir = tempfile.mkdtemp(prefix="pst-policies-", dir="/tmp")
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.dir])
+        os.chmod(self.dir, 0o755)
+        for name in ("secret", "other"):
+            with open(os.path.join(self.dir, name), "w") as f:
+                f.write(name)
+        subprocess.run(["cp", "/bin/echo", self.dir], check=True)
+        self.sh = os.path.join(self.dir, "sh")
+        subprocess.run(["cp", "/bin/dash", self.sh], check=True)
+
+    def begin(self, *stages):
+        self.p = self.pipeline(loader=ALL_BUT_PROCESS)
+        self.p.up(*stages)
+        return self.p
+
+    def policy(self, *more, code=0):
+        r = subprocess.run(self.p.inside(os.path.join(lib.BINDIR, "penstock"), "policy", *more, "--run-dir", self.p.run_dir), check=False,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(r.returncode, code, r.stdout + r.stderr)
+        return r.stdout + r.stderr
+
+    def file(self, name="secrets", file="secret"):
+        path = os.path.join(self.dir, name + ".yaml")
+        with open(path, "w") as f:
+            f.write(POLICY.format(name=name, group=self.path_of_group(), folder=self.dir, file=file))
+        return path
+
+    def act(self, script, group=True):
+        """What a shell says that does it in the group, and how it ended."""
+        enter = f"echo 0 > {self.group.path}/cgroup.procs && " if group else ""
+        r = subprocess.run([self.sh, "-c", f"{enter}exec {self.sh} -c '{script}'"], check=False, capture_output=True, text=True, timeout=PATIENCE)
+        return r.stdout, r.returncode
+
+    def path_of_group(self):
+        out, _ = self.act("while read l; do echo $l; done < /proc/self/cgroup")
+        return next(line[3:] for line in out.splitlines() if line.startswith("0::"))
+
+    def read(self, name, **kw):
+        return self.act(f"read x < {self.dir}/{name}; echo $x", **kw)[0].strip()
+
+    def assert_forbidden(self):
+        self.assertEqual(self.read("secret"), "")
+        self.assertEqual(self.read("other"), "other")
+        self.assertEqual(self.read("secret", group=False), "secret")
+        self.assertEqual(self.act(f"{self.dir}/echo hello")[0], "")
+        self.assertEqual(self.act(f"{self.dir}/echo hello", group=False)[0], "hello\n")
+
+    def assert_allowed(self):
+        self.assertEqual(self.read("secret"), "secret")
+        self.assertEqual(self.act(f"{self.dir}/echo hello")[0], "hello\n")
+
+    def test_from_the_command_to_the_kernel_and_back(self):
+        p = self.begin()
+        self.assert_allowed()
+        self.assertIn("in force", self.policy("apply", self.file()))
+        self.assert_forbidden()
+        rows = json.loads(self.policy("list", "--json"))["policies"]
+        self.assertEqual([(r["name"], r["mode"], r["rules"]) for r in rows], [("secrets", "enforce", 2)])
+        self.assertIn(f"paths: {self.dir}/secret", self.policy("show", "--yaml", "secrets"))
+        self.assertIn("no echo", self.policy("show", "secrets"))
+
+        def told():
+            found = [e for e in p.events() if e["kind"] == "policy"]
+            alerts = [e for e in p.events() if e["kind"] == "alert"]
+            return len(found) >= 2 and alerts and found
+        events = wait_for(told, "events of both rules and an alert")
+        by_rule = {e["rule"]: e for e in events}
+        self.assertEqual(set(by_rule), {"secret", "no echo"})
+        self.assertEqual(by_rule["secret"]["policy"], "secrets")
+        self.assertEqual(by_rule["secret"]["path"], f"{self.dir}/secret")
+        self.assertIn(by_rule["secret"]["done"], ("denied", "killed"))
+        self.assertEqual(by_rule["no echo"]["done"], "killed")
+        self.assertEqual(by_rule["no echo"]["operation"], "process.exec")
+
+        self.policy("mode", "secrets", "audit")
+        self.assert_allowed()
+        self.policy("mode", "secrets", "enforce")
+        self.assert_forbidden()
+        self.policy("rollback")
+        self.assert_allowed()
+        self.policy("delete", "secrets")
+        self.assert_allowed()
+        self.assertEqual(json.loads(self.policy("list", "--json"))["policies"], [])
+
+    def test_whole_host_needs_the_word(self):
+        self.begin("loader", "policyd")
+        path = self.file()
+        with open(path) as f:
+            text = f.read().replace(f"  scope: {{cgroups: {self.path_of_group()}}}\n", "")
+        with open(path, "w") as f:
+            f.write(text)
+        said = self.policy("apply", path, code=111)
+        self.assertIn("any process of the host", said)
+        self.assertIn(path, said)
+        self.assert_allowed()
+
+    def test_for_a_time(self):
+        self.begin("loader", "policyd")
+        self.policy("apply", "--for", "3s", self.file())
+        self.assert_forbidden()
+        wait_for(lambda: self.read("secret") == "secret", "policies to be taken back")
+        self.policy("apply", "--for", "3s", self.file())
+        self.policy("confirm")
+        time.sleep(4)
+        self.assert_forbidden()
+
+    def test_every_process_may_die(self):
+        """The loader, too: what is in force stays, and who comes back finds it."""
+        p = self.begin(*ORDER)
+        self.policy("apply", self.file())
+        before = json.loads(self.policy("list", "--json"))["generation"]
+        p.kill(*ORDER)
+        self.assert_forbidden()
+        p.up("loader", "policyd")
+        self.assert_forbidden()
+        rows = wait_for(lambda: (r := json.loads(self.policy("list", "--json")))["state"] == "in force" and r, "policyd to have them")
+        self.assertEqual([r["name"] for r in rows["policies"]], ["secrets"])
+        self.assertGreaterEqual(rows["generation"], before)
+        self.policy("delete", "secrets")
+        self.assert_allowed()
+
+    def test_a_new_group_is_judged_as_its_parent(self):
+        self.begin("loader", "policyd")
+        self.policy("apply", self.file())
+        self.p.stage["policyd"].send(signal.SIGSTOP)  # nobody tells of it
+        self.addCleanup(self.p.stage["policyd"].send, signal.SIGCONT)
+        below = os.path.join(self.group.path, "below")
+        os.mkdir(below)
+        self.addCleanup(os.rmdir, below)
+        out = subprocess.run([self.sh, "-c", f"echo 0 > {below}/cgroup.procs && exec {self.sh} -c 'read x < {self.dir}/secret; echo $x'"],
+                             check=False, capture_output=True, text=True, timeout=PATIENCE).stdout
+        self.assertEqual(out.strip(), "")
+
+
+if __name__ == "__main__":
+    unittest.main()
