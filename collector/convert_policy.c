@@ -6,6 +6,7 @@
 #include "collector/convert_internal.h"
 #include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/log.h"
 #include "proto/base/stat.h"
 
 #define FILE_FLAGS_SHIFT 4 /* of pst_rec_policy.file */
@@ -75,6 +76,18 @@ static bool label_of(
 	return names_is_label(ret_label);
 }
 
+static void unnamed(const struct names *names, const struct pst_rec_policy *r)
+{
+	pst_counter("unnamed_policy_events",
+		"events of policies without the names of policy and rule, which are of another generation")
+		->value++;
+	pst_warn_limited(
+		"names of a policy and its rule are not known policy=%u rule=%u generation=%u reason=%s",
+		r->policy, r->rule, r->generation,
+		names->policies.base ? "other policies are in force now"
+				     : "there was no table of names when this process began");
+}
+
 static void whose(struct pst_val *v, const struct names *names, const struct pst_rec_policy *r,
 	struct pst_pol_label *label)
 {
@@ -82,10 +95,7 @@ static void whose(struct pst_val *v, const struct names *names, const struct pst
 	v[PST_POLICY_F_policy_id].u = r->policy;
 	v[PST_POLICY_F_policy_rule_id].u = r->rule;
 	if (!label_of(names, r, label)) {
-		pst_counter("unnamed_policy_events",
-			"events of policies without the names of policy and rule, which are of another "
-			"generation")
-			->value++;
+		unnamed(names, r);
 		return;
 	}
 	v[PST_POLICY_F_policy] = text_of(label->policy);

@@ -55,6 +55,17 @@ def events_of(message):
     return message[8 + unpacker.tell():]
 
 
+def policy_events():
+    """As the enricher sends them: who, what, the rule, what was done, the object."""
+    def pack(*fields, exe=b"/usr/bin/cat"):
+        return msgpack.packb([50, 10**12, [13, 1, 13, 0, 0, 1, b"cat", *fields], [exe]], use_bin_type=True)
+    addr = bytes([10, 0, 0, 1])
+    yield pack(b"file.open", b"secrets", b"nobody", b"deny", b"", b"denied", 13, b"lsm", 7, 1, 2, 0, b"/etc/shadow")
+    yield pack(b"file.rename", b"", b"", b"kill", b"", b"told", 0, b"fentry", 7, 1, 2, 1, b"/a" * 2000, 127, b"/b" * 2000, exe=b"/" * 4000)
+    yield pack(b"net.bind", b"p" * 63, b"r" * 63, b"throttle", b"", b"denied", 1, b"cgroup", 8, 1, 2, 0, b"", 0, b"", 0, 0, 0, 0, addr, 80, bytes(16), 443, 6, 2)
+    yield pack(b"process.signal", b"p", b"r", b"alert", b"", b"told", 0, b"tracepoint", 2**64 - 1, 1, 2**64 - 1, 0, b"", 0, b"", 0, 0, 0, 0, b"", 0, b"", 0, 0, 0, 9, 77, 5, 2**64 - 1)
+
+
 def malformed():
     with open(os.path.join(ROOT, "proto", "wire", "vectors", "malformed.txt")) as f:
         for line in f:
@@ -347,6 +358,7 @@ def all_seeds():
     recording = list(records())
     yield "fuzz_batch", messages
     yield "fuzz_event", messages + events + bad
+    yield "fuzz_alerts", [b"".join(policy_events())] + list(policy_events())
     yield "fuzz_enrich", events + [b"".join(events)]
     yield "fuzz_ctl", [b"\0" + pack(r) for r in requests()] + [b"\1" + conversation(0x30), b"\2" + conversation(0x31)]
     yield "fuzz_repair", [bytes(range(i, i + 64)) for i in range(0, 192, 8)] + [b"\2\0\0\20\0\0\20\0\0\0\0\3\2\2\0\1\0\0\4\2"]
