@@ -215,6 +215,7 @@ void force_tick(struct force *f, uint64_t now_boot_ns)
 	if (saving_due(&f->saved))
 		force_save(f);
 	follow_levels(f);
+	force_look(f);
 	if (f->until_ns && now_boot_ns >= f->until_ns)
 		end_of_trial(f);
 	show_cgroups(f);
@@ -346,7 +347,13 @@ int force_check(const struct force_config *config, struct pst_conf_errors *error
 
 const char *force_error(const struct force *f)
 {
-	return f->error ? f->error : f->held ? f->held : f->weaker_text ? f->weaker_text : "";
+	if (f->error)
+		return f->error;
+	if (f->held)
+		return f->held;
+	if (f->weaker_text)
+		return f->weaker_text;
+	return force_is_blind(f) ? FORCE_BLIND : "";
 }
 
 static bool has_levels(const struct force *f)
