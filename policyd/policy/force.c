@@ -64,7 +64,7 @@ static int load(struct force *f, struct pst_conf_errors *errors)
 	e = e ? e : force_list_merge(&files, force_latest(f), errors, &list);
 	e = e ? e : force_list_mark(&list, force_latest(f));
 	/* What is in force is better than what the kernel cannot do; at first there is nothing. */
-	e = e ? e : force_build(f, &list, force_latest(f)->n, errors);
+	e = e ? e : force_build(f, &list, force_latest(f)->n && !f->held, errors);
 	if (e)
 		return e;
 	force_list_done(&f->files);
@@ -215,6 +215,7 @@ void force_tick(struct force *f, uint64_t now_boot_ns)
 	if (saving_due(&f->saved))
 		force_save(f);
 	follow_levels(f);
+	force_look(f);
 	if (f->until_ns && now_boot_ns >= f->until_ns)
 		end_of_trial(f);
 	show_cgroups(f);
@@ -332,9 +333,13 @@ int force_check(const struct force_config *config, struct pst_conf_errors *error
 {
 	PST_CLEANUP(pst_conf_errors_done) struct pst_conf_errors warnings = {0};
 	PST_CLEANUP(force_list_done) struct force_list list = {0};
+	struct force scratch = {0}; /* without tables: what this kernel can do is not asked */
 	int e = read_files(config, errors, &warnings, &list);
 
+	register_stats(&scratch);
 	log_warnings(&warnings);
+	e = e ? e : force_build(&scratch, &list, true, errors);
+	force_drop_next(&scratch);
 	return e ? -EINVAL : 0;
 }
 
@@ -342,7 +347,13 @@ int force_check(const struct force_config *config, struct pst_conf_errors *error
 
 const char *force_error(const struct force *f)
 {
-	return f->error ? f->error : f->held ? f->held : f->weaker_text ? f->weaker_text : "";
+	if (f->error)
+		return f->error;
+	if (f->held)
+		return f->held;
+	if (f->weaker_text)
+		return f->weaker_text;
+	return force_is_blind(f) ? FORCE_BLIND : "";
 }
 
 static bool has_levels(const struct force *f)

@@ -253,6 +253,12 @@ int force_build(struct force *force, struct force_list *list, bool strict, struc
 void force_commit(struct force *force);
 /* One store: what was in force before. 0; -ENOENT, -EBUSY with why in @error. */
 int force_undo(struct force *force, char *error, size_t size);
+/* Some rule asks for cgroups, and nobody can tell which there are. */
+#define FORCE_BLIND                                                                                          \
+	"policies ask for cgroups, and which there are cannot be seen: no scope with them takes anything"
+bool force_is_blind(const struct force *force);
+/* Each second: then they are looked for again. */
+void force_look(struct force *force);
 /* Other tables, or none (zeroed): taken. What was in force is to come into force there. */
 void force_adopt(struct force *force, struct force_tables *tables);
 

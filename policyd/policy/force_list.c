@@ -256,15 +256,16 @@ static int add_part(struct force_reader *r, struct policy *policy, const struct 
 {
 	struct force_policy *p = calloc(1, sizeof(*p));
 	struct force_item item = {.p = p, .mode = policy->mode};
-	int e = p ? 0 : -ENOMEM;
+	int e;
 
-	if (!e)
-		*p = (struct force_policy){
-			.len = part->len, .line = part->line, .text = malloc(part->len + 1)};
-	if (e || !p->text || (e = force_list_add(&r->list, &item))) {
-		free(p ? p->text : NULL);
-		free(p);
+	if (!p)
 		return -ENOMEM;
+	*p = (struct force_policy){.len = part->len, .line = part->line, .text = malloc(part->len + 1)};
+	e = p->text ? force_list_add(&r->list, &item) : -ENOMEM;
+	if (e) {
+		free(p->text);
+		free(p);
+		return e;
 	}
 	memcpy(p->text, part->text, part->len);
 	p->text[part->len] = 0;

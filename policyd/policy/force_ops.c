@@ -51,7 +51,9 @@ static void put_warnings(struct pst_buf *out, const struct force *f, const struc
 	for (const char *p = warnings->text; p && *p; p += strcspn(p, "\n"), p += *p == '\n')
 		n++;
 	pst_mp_str(out, "warnings");
-	pst_mp_array(out, n + (*unsaved != 0));
+	pst_mp_array(out, n + (*unsaved != 0) + force_is_blind(f));
+	if (force_is_blind(f))
+		pst_mp_str(out, FORCE_BLIND);
 	if (*unsaved)
 		pst_mp_str(out, unsaved);
 	for (const char *p = warnings->text; p && *p; p += strcspn(p, "\n"), p += *p == '\n') {

@@ -73,22 +73,41 @@ static void fill_cgroup(void *arg, uint64_t id, const char *path)
 	set_cgroup(filling->force, filling->tables, id, path);
 }
 
+static int see_cgroups(struct force *f)
+{
+	if (f->cgroups)
+		return 0;
+	if (!f->config.cgroup_root)
+		return -ENOENT;
+	return cgroups_open(f->loop, f->config.cgroup_root, on_cgroup, f, &f->cgroups);
+}
+
 static void fill_cgroups(struct force *f, struct policy_tables *t)
 {
 	struct filling filling = {f, t};
-	int e = 0;
+	int e;
 
 	if (!policy_tables_ask_cgroups(t))
 		return;
-	if (!f->cgroups && f->config.cgroup_root)
-		e = cgroups_open(f->loop, f->config.cgroup_root, on_cgroup, f, &f->cgroups);
-	if (!f->cgroups) {
-		pst_error("policies ask for cgroups, and which there are cannot be seen root=%s error=\"%s\"",
-			f->config.cgroup_root ? f->config.cgroup_root : "(none)", strerror(e ? -e : ENOENT));
-		f->cgroups_missed->value++;
-		return;
-	}
-	cgroups_each(f->cgroups, fill_cgroup, &filling);
+	e = see_cgroups(f);
+	if (!e)
+		cgroups_each(f->cgroups, fill_cgroup, &filling);
+	else
+		pst_error(FORCE_BLIND " root=%s error=\"%s\"",
+			f->config.cgroup_root ? f->config.cgroup_root : "(none)", strerror(-e));
+}
+
+bool force_is_blind(const struct force *f)
+{
+	const struct policy_tables *t = f->pending ? f->next.tables : f->current.tables;
+
+	return t && !f->cgroups && policy_tables_ask_cgroups(t);
+}
+
+void force_look(struct force *f)
+{
+	if (force_is_blind(f) && !see_cgroups(f))
+		pst_info("cgroups can be seen now cgroups=%zu", cgroups_count(f->cgroups));
 }
 
 /* ---- made ---- */

@@ -351,6 +351,16 @@ def foreign():
             b"}\n    - {matchActions: [{action: Override, argError: -1}, {action: Sigkill}]}\n  lsmhooks: [{hook: file_open}]\n  options: [{name: policy-mode, value: monitor}]\n")
 
 
+def policy_states():
+    """Files of several policies, and the saved state that holds one."""
+    texts = [text.split(b"\0")[0] for text in policies()]
+    for text in texts:
+        yield b"\1" + text
+        yield b"\1--- # a\n" + text + b"\n...\n---\n" + texts[0]
+        head = b"policy - 3 %d f.yaml\n" % len(text)
+        yield b"\0penstock-policies 1\n" + head + text + b"\nmode audit other\nbefore 5 60\n" + head.replace(b"-", b"off", 1) + text + b"\n"
+
+
 def all_seeds():
     messages = vectors()
     events = [events_of(m) for m in messages]
@@ -385,6 +395,7 @@ def all_seeds():
     yield "fuzz_fw", list(firewalls())
     yield "fuzz_policy", list(policies())
     yield "fuzz_foreign", list(foreign())
+    yield "fuzz_force_state", list(policy_states())
     yield "fuzz_policy_tables", sorted({b"\0" + text.split(b"\0")[0] for text in policies()}) + [
         bytes([8 * n + 1]) + b"".join(hashlib.sha256(b"%d %d" % (n, i)).digest() for i in range(40)) for n in (0, 1, 3, 9)]
     yield "fuzz_import", [b"\0" + text for text in (IPTABLES, *nft_rulesets())] + [b"\x80" + IPTABLES, b"\3" + IPTABLES]

@@ -257,6 +257,30 @@ static void test_cgroups(void **state)
 	groups_remove("");
 }
 
+/* Nobody can tell which cgroups there are, until somebody can. */
+static void test_blind(void **state)
+{
+	static const char text[] =
+		POLICY("web", "  scope: {cgroups: [/web]}\n  rules:\n" RULE_ON("file.open", "/x", "deny"));
+	const msgpack_object *warnings;
+
+	(void)state;
+	snprintf(fenv.groups, sizeof(fenv.groups), "%s/groups", env.dir);
+	force_start();
+	warnings = pst_ctl_get(APPLY(text), "warnings");
+	assert_int_equal(warnings->via.array.size, 1);
+	force_settle();
+	assert_string_equal(force_error(fenv.force), FORCE_BLIND);
+	groups_make("");
+	groups_make("/web");
+	force_tick(fenv.force, 0);
+	assert_string_equal(force_error(fenv.force), "");
+	assert_string_equal(verdict_in(OPEN("/x"), groups_id("/web")), "deny web r");
+	groups_remove("/web");
+	force_end();
+	groups_remove("");
+}
+
 /* ---- uploads ---- */
 
 static void test_uploads(void **state)
@@ -416,6 +440,7 @@ int main(void)
 		TEST(test_weaker),
 		TEST(test_warnings),
 		TEST(test_cgroups),
+		TEST(test_blind),
 		TEST(test_uploads),
 		TEST(test_upload_sizes),
 		TEST(test_states),
