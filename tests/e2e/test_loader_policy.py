@@ -2,20 +2,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader and policies: what is attached, told in the page that policyd maps, and what is in force while programs are exchanged.
 
-No policy of these tests has a rule: the programs judge, and nothing is forbidden.
+Tables without a rule: the programs judge, and nothing is forbidden; or with one for a control group that the test made.
 """
 import os
 import stat
+import struct
+import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from loader import LEAN, LoaderTest, link_ids, map_id, resize_state, STATE  # noqa: E402
-from polmaps import MAPS, MOVED, OPS, Page, half_bytes, no_rules, read_half, write_half  # noqa: E402
+from loader import LEAN, UPGRADES, LoaderTest, link_ids, map_id, resize_state, STATE  # noqa: E402
+from pipeline import unique  # noqa: E402
+from polmaps import MAPS, MOVED, OPS, Page, half_bytes, no_rules, put, read_half, write_half  # noqa: E402
+from sensors import Cgroups  # noqa: E402
 
 ON = LEAN.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes")
 SMALL = ON + "  policies: {memory: 1MiB}\n"
+
+EXEC, DENY, KILL = 1, 5, 6  # enum pst_pol_op, pst_pol_action
+REC_POLICY = 48
+# In a control group of its own: starts programs until its input ends, and says how many, and how many of them ran.
+SPAWNER = """
+import os, select, sys
+with open(sys.argv[1] + "/cgroup.procs", "w") as f:
+    f.write(str(os.getpid()))
+print("ready", flush=True)
+tries = ran = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    tries += 1
+    try:
+        pid = os.posix_spawn("/bin/true", ["/bin/true"], {})
+    except PermissionError:
+        continue
+    ran += os.waitpid(pid, 0)[1] == 0
+print(tries, ran, flush=True)
+"""
 
 
 class Policies(LoaderTest):
@@ -128,6 +152,63 @@ class Policies(LoaderTest):
         self.assertEqual(self.i.loader("unload")[0], 0)
         self.assertEqual(page.levels(), {})
         self.assertFalse(os.path.exists(self.i.bpffs))
+
+
+class Unbroken(LoaderTest):
+    config = ON + "  cgroup_rate: 1000000\n"
+
+    def fds(self):
+        server = self.i.start("penstock-loader", "serve")
+        fds, _ = lib.request_fds(os.path.join(self.i.run_dir, "loader.fds"))
+        server.stop()
+        self.addCleanup(lambda: [os.close(fd) for fd, _ in fds.values()])
+        return fds
+
+    def spawner(self, folder):
+        p = subprocess.Popen(["/usr/bin/python3", "-c", SPAWNER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.stdin.close)
+        self.assertEqual(p.stdout.readline(), "ready\n")
+        return p
+
+    @staticmethod
+    def told(ring, group, into, done):
+        """What was done (enum pst_policy_done), of each record."""
+        last = False
+        while not last:
+            last = done.wait(0.005)
+            into += [r[99] for r in ring.records() if struct.unpack_from("H", r)[0] == REC_POLICY
+                     and struct.unpack_from("Q", r, 24)[0] == group]
+
+    def test_nobody_slips_through_while_programs_are_exchanged(self):
+        self.i.load()
+        lsm = "deny" in self.sensor("policy_exec")["can"]
+        ring = lib.Ring(*self.fds()["ring_process"])
+        self.addCleanup(ring.close)
+        groups = Cgroups(unique("pst-policy"))
+        self.addCleanup(groups.close)
+        group = os.stat(groups.mount + groups.name).st_ino
+        put(self.i, [EXEC], group, DENY if lsm else KILL)
+        told, done = [], threading.Event()
+        reader = threading.Thread(target=self.told, args=(ring, group, told, done))
+        reader.start()
+        p = self.spawner(groups.mount + groups.name)
+        for _ in range(UPGRADES):
+            self.i.load("--force")
+        p.stdin.close()
+        tries, ran = map(int, p.stdout.readline().split())
+        done.set()
+        reader.join()
+        with Page(self.i) as page:
+            page.off()
+        print(f"# {tries} programs, {UPGRADES} exchanges, {len(told)} told")
+        self.assertEqual(ran, 0)
+        self.assertGreater(tries, 20)
+        self.assertEqual(set(told), {1 if lsm else 2})
+        self.assertLessEqual(len(told), tries)
+        # where programs may be preempted an act can meet the old one alone, which says no more
+        self.assertGreaterEqual(len(told), tries - (UPGRADES if lsm else 0))
 
 
 if __name__ == "__main__":
