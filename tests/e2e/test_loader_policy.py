@@ -14,9 +14,9 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from loader import LEAN, UPGRADES, LoaderTest, link_ids, map_id, resize_state, STATE  # noqa: E402
+from loader import LEAN, UPGRADES, LoaderTest, link_ids, map_id, refuse, resize_state, STATE  # noqa: E402
 from pipeline import unique  # noqa: E402
-from polmaps import MAPS, MOVED, OPS, Page, half_bytes, no_rules, put, read_half, write_half  # noqa: E402
+from polmaps import MAPS, MOVED, OPS, Page, half_bytes, judged, no_rules, put, read_half, write_half  # noqa: E402
 from sensors import Cgroups  # noqa: E402
 
 ON = LEAN.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes")
@@ -133,6 +133,50 @@ class Policies(LoaderTest):
         os.unlink(self.i.pin("links", "line_exec"))
         self.i.load()
         self.assertNotEqual(map_id(self.i, "lineages"), lines)
+
+    def test_what_is_attached_stays_while_nothing_as_good_loads(self):
+        self.i.load()
+        env = refuse("prog:enforce_open")
+        no_rules(self.i)
+        before = link_ids(self.i), self.assert_page()
+        code, log = self.i.loader("load", "--force", env=env)
+        self.assertEqual(code, lib.EXIT_SYSTEM, log)
+        self.assertIn("policies are in force, and policy_open would be weaker than what is attached, which goes on working", log)
+        self.assertEqual((link_ids(self.i), self.assert_page()), before)
+        # a loader that serves goes on with it, and says so
+        server = self.i.start("penstock-loader", "serve", "--force", env=env)
+        self.addCleanup(server.close)
+        self.assertIn("policy_open would be weaker", self.i.report()["load_error"])
+        self.assertEqual(link_ids(self.i), before[0])
+        server.stop()
+        # with none in force there is nothing to keep
+        with Page(self.i) as page:
+            page.off()
+        code, log = self.i.loader("load", "--force", env=env)
+        self.assertEqual(code, 0, log)
+        self.assertEqual(self.sensor("policy_open")["state"], "unavailable")
+        self.assert_page()
+
+    def test_lines_are_kept_from_the_first_policy_on(self):
+        """Also while none is in force."""
+        self.i.load()
+
+        def has_line():
+            child = subprocess.Popen(["/bin/sleep", "60"])
+            try:
+                dump = lib.bpftool("map", "dump", "pinned", self.i.pin("maps", "lineages"))
+                return any(struct.unpack_from("I", bytes(int(b, 16) for b in e["key"]), 8)[0] == child.pid for e in dump)
+            finally:
+                child.kill()
+                child.wait()
+        self.assertFalse(has_line())
+        no_rules(self.i)
+        self.assertTrue(has_line())
+        with Page(self.i) as page:
+            page.off()
+        before = judged(self.i)
+        self.assertTrue(has_line())
+        self.assertEqual(judged(self.i), before)
 
     def test_switched_off(self):
         self.i.load()
