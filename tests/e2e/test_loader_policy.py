@@ -178,6 +178,18 @@ class Policies(LoaderTest):
         self.assertTrue(has_line())
         self.assertEqual(judged(self.i), before)
 
+    def test_with_everything_else(self):
+        """All sensors and the guard: more maps and programs than any other load has."""
+        self.i.load()
+        every = [s["name"] for s in self.i.report()["sensors"]]
+        self.i.configure("loader:\n  sensors: {" + ", ".join(f"{s}: yes" for s in every) + "}\n"
+                         "  guard: {interfaces: ['*', '!lo'], firewall_memory: 16KiB, list_memory: 16KiB}\n"
+                         "  flows: {slots: 1024}\n  policies: {memory: 1MiB}\n")
+        self.i.load()
+        off = {s["name"]: s["why_not"] for s in self.i.report()["sensors"] if s["state"] in ("off", "unavailable")}
+        self.assertLessEqual(set(off), {"module"}, off)  # a kernel may have none
+        self.assert_page()
+
     def test_switched_off(self):
         self.i.load()
         old = Page(self.i)
