@@ -13,11 +13,12 @@
 #include "proto/base/loop.h"
 #include "proto/wire/json.h"
 
-#define REPORT_MAX  (4 << 20) /* more than the loader writes of 4,096 interfaces */
-#define GUARDED_MAX 256
-#define SENSORS_MAX 256
-#define WAITING_MAX 192             /* 3 lists of 64 */
-#define STALE_NS    120000000000ull /* a loader that stays writes its report more often */
+#define REPORT_MAX     (4 << 20) /* more than the loader writes of 4,096 interfaces */
+#define GUARDED_MAX    256
+#define SENSORS_MAX    256
+#define OPERATIONS_MAX 64
+#define WAITING_MAX    192             /* 3 lists of 64 */
+#define STALE_NS       120000000000ull /* a loader that stays writes its report more often */
 
 struct report {
 	char *path;
@@ -335,6 +336,65 @@ static void expose_waiting(const struct report *report, struct expo *expo)
 	}
 }
 
+/* ---- policies ---- */
+
+static void operation_labels(const struct report *report, const json_t *row, struct pst_buf *label)
+{
+	static const char *const keys[][2] = {
+		{"operation", "name"}, {"level", "level"}, {"sensor", "sensor"}, {"reason", "why_not"}};
+
+	for (unsigned i = 0; i < PST_ARRAY_SIZE(keys); i++) {
+		const char *value = text_of(row, keys[i][1]);
+
+		expo_label(label, keys[i][0], value, strlen(value), report->max_label);
+	}
+}
+
+static void expose_operations(const struct report *report, struct expo *expo, const json_t *policies)
+{
+	const json_t *rows = json_object_get(policies, "operations");
+
+	expo_family(expo, &metrics_table[M_POLICY_OP]);
+	for (size_t i = 0; i < json_array_size(rows) && i < OPERATIONS_MAX; i++) {
+		PST_CLEANUP(pst_buf_done) struct pst_buf label = {0};
+		const json_t *row = json_array_get(rows, i);
+
+		if (!first_of_name(rows, i, text_of(row, "name")))
+			continue;
+		operation_labels(report, row, &label);
+		if (!label.failed)
+			expo_u64(expo, (const char *)label.p, 1);
+	}
+}
+
+/* Members of an object as values of one label. */
+static void expose_counts(struct expo *expo, const struct metric *metric, const json_t *counts,
+	const char *label, const char *const *names)
+{
+	expo_family(expo, metric);
+	for (; json_is_object(counts) && *names; names++) {
+		PST_CLEANUP(pst_buf_done) struct pst_buf text = {0};
+		json_int_t n = json_integer_value(json_object_get(counts, *names));
+
+		expo_label_text(&text, label, *names);
+		if (!text.failed)
+			expo_u64(expo, (const char *)text.p, (uint64_t)PST_MAX(n, 0));
+	}
+}
+
+static void expose_policies(const struct report *report, struct expo *expo)
+{
+	static const char *const judged[] = {"all", "some", "lost", NULL}, *const lines[] = {
+										   "full", "climbed", NULL};
+	const json_t *policies = json_object_get(report->root, "policies");
+
+	expose_operations(report, expo, policies);
+	expose_counts(
+		expo, &metrics_table[M_POLICY_ACTS], json_object_get(policies, "acts"), "judged", judged);
+	expose_counts(
+		expo, &metrics_table[M_POLICY_LINES], json_object_get(policies, "ancestors"), "event", lines);
+}
+
 void report_expose(const struct report *report, struct expo *expo)
 {
 	static const char *const in[] = {"name", "mode", "why"}, *const out[] = {"name", "out", "out_why"};
@@ -354,6 +414,7 @@ void report_expose(const struct report *report, struct expo *expo)
 	expose_guarded(report, expo, &metrics_table[M_GUARDED], in);
 	expose_guarded(report, expo, &metrics_table[M_GUARDED_OUT], out);
 	expose_waiting(report, expo);
+	expose_policies(report, expo);
 	expo_family(expo, &metrics_table[M_REATTACHED]);
 	expo_u64(expo, NULL, (uint64_t)json_integer_value(json_object_get(report->root, "reattached")));
 }

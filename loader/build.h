@@ -11,7 +11,7 @@
 #include "loader/loader.h"
 #include "loader/maps.h"
 
-#define BUILD_LINKS_MAX 128
+#define BUILD_LINKS_MAX 256
 
 struct build {
 	struct loader *l;

@@ -7,7 +7,6 @@
 
 #include "loader/feature.h"
 #include "proto/abi/maps.h"
-#include "proto/abi/policy_ops.h"
 #include "proto/base/cleanup.h"
 
 #define NEEDS(feature) (1u << (feature))

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "loader/config.h"
+#include "proto/abi/policy_ops.h"
 
 #define RUNGS_MAX         3
 #define RUNG_PROGRAMS_MAX 18

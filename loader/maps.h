@@ -13,7 +13,7 @@
 #include "loader/config.h"
 #include "loader/pins.h"
 
-#define MAPS_MAX 64
+#define MAPS_MAX 128
 
 /* Bytes of a CPU's cache of verdicts: all of them together take no more than many CPUs' worth. */
 uint32_t maps_fwcache_bytes(unsigned cpus);

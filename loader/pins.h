@@ -26,7 +26,13 @@ enum pin_dir { PIN_ROOT, PIN_MAPS, PIN_LINKS, PIN_PROGS, PIN_ITERS, PIN_STAGING,
 #define MAP_STATE_NEXT "version_next" /* beside it, until it takes its place */
 #define MAP_QDISCS     "qdiscs"       /* in the root too, see clsact.h */
 #define MAP_GATE       "gate"
-#define MAP_LINEAGES   "lineages" /* bpf/lib/lineage.bpf.h */
+
+/* Counters of the programs, by CPU: acts by enum pst_pol_told, and lines that were not remembered from the
+ * fork on (enum lineage_count of bpf/lib/lineage.bpf.h). */
+#define MAP_JUDGE_COUNTS   "judge_counts"
+#define MAP_LINEAGE_COUNTS "lineage_counts"
+enum lineage_count { LINEAGE_FULL, LINEAGE_MADE };
+
 #define SEED_WORDS     7
 #define PATH_KEY_WORDS 2
 

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "loader/tablemaps.h"
+#include "proto/abi/facts.h"
 #include "proto/abi/policy.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -39,7 +40,7 @@ bool policymaps_missed(const struct pins *pins, const char *name)
 {
 	static const char *const programs[] = {"line_fork", "line_exec", "line_exit"};
 
-	if (strcmp(name, MAP_LINEAGES) != 0)
+	if (strcmp(name, PST_MAP_LINEAGES) != 0)
 		return false;
 	for (size_t i = 0; i < PST_ARRAY_SIZE(programs); i++)
 		if (!pins_exists(pins, PIN_LINKS, programs[i]))

@@ -9,7 +9,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
-#define TARGETS_MAX 128
+#define TARGETS_MAX 256
 
 /* What a program of the ladder attaches to. */
 struct target {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loader/object.h"
+#include "loader/policyreport.h"
 #include "loader/precheck.h"
 #include "loader/report.h"
 #include "proto/base/cleanup.h"
@@ -159,6 +160,11 @@ static json_t *row(const char *key, const char *name, bool ok, unsigned can, con
 		"why", why);
 }
 
+static bool kills(struct prober *p)
+{
+	return feature_get(&p->l->features, FEATURE_SEND_SIGNAL)->ok;
+}
+
 static json_t *sensor_rows(struct prober *p, enum sensor_id s)
 {
 	json_t *list = json_array();
@@ -167,10 +173,62 @@ static json_t *sensor_rows(struct prober *p, enum sensor_id s)
 		char why[WHY_MAX] = "";
 		bool ok = try_rung(p, s, r, why);
 
-		json_array_append_new(
-			list, row("rung", sensors[s].rungs[r].name, ok, sensors[s].rungs[r].can, why));
+		json_array_append_new(list, row("rung", sensors[s].rungs[r].name, ok,
+						    ladder_can(&sensors[s].rungs[r], kills(p)), why));
 	}
 	return list;
+}
+
+static const char *text(const json_t *j, const char *key)
+{
+	return json_string_value(json_object_get(j, key));
+}
+
+/* Of a row that is there. */
+static const char *level_of(const json_t *can)
+{
+	const char *level = "none";
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(can, i, v)
+	{
+		/* in the order of report_can(), of which deny is more than kill */
+		if (strcmp(level, "deny") != 0)
+			level = json_string_value(v);
+	}
+	return level;
+}
+
+/* What policies could do about it: by the strongest rung that is there. */
+static json_t *operation(unsigned op, const json_t *list)
+{
+	int s = policyreport_sensor(op);
+	const json_t *rungs = s < 0 ? NULL : json_object_get(json_array_get(list, (size_t)s), "rungs"), *r;
+	const char *why = s < 0 ? "no program judges it" : "";
+	size_t i;
+
+	json_array_foreach(rungs, i, r)
+	{
+		if (json_is_true(json_object_get(r, "available")))
+			return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", ladder_op_name(op), "level",
+				level_of(json_object_get(r, "can")), "sensor", sensors[s].name, "rung",
+				text(r, "rung"), "why", why);
+		if (!*why)
+			why = text(r, "why");
+	}
+	return json_pack("{s:s, s:s, s:s?, s:n, s:s}", "name", ladder_op_name(op), "level", "none", "sensor",
+		s < 0 ? NULL : sensors[s].name, "rung", "why", why);
+}
+
+static json_t *operations(const json_t *list)
+{
+	json_t *ops = json_array();
+
+	for (unsigned op = 0; op < PST_OPS_MAX; op++)
+		if (ladder_op_name(op))
+			json_array_append_new(ops, operation(op, list));
+	return ops;
 }
 
 static json_t *collect(struct prober *p)
@@ -194,18 +252,13 @@ static json_t *collect(struct prober *p)
 
 		json_array_append_new(iters, row("name", iterators[i].name, ok, CAN_OBSERVE, why));
 	}
-	return json_pack("{s:o, s:o, s:o, s:o}", "kernel", report_kernel(&p->l->features), "features",
-		features, "sensors", list, "iterators", iters);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "kernel", report_kernel(&p->l->features), "features",
+		features, "sensors", list, "operations", operations(list), "iterators", iters);
 }
 
 /* ---- for people ---- */
 
 static bool colour;
-
-static const char *text(const json_t *j, const char *key)
-{
-	return json_string_value(json_object_get(j, key));
-}
 
 static void print_row(const json_t *j, const char *first, const char *second)
 {
@@ -246,6 +299,11 @@ static void print_table(const json_t *root)
 		{
 			print_row(r, n ? "" : text(j, "name"), text(r, "rung"));
 		}
+	}
+	print_head("Operations of policies, and what can be done about them");
+	json_array_foreach(json_object_get(root, "operations"), i, j)
+	{
+		printf("  %-19s%-9s%s\n", text(j, "name"), text(j, "level"), text(j, "why"));
 	}
 	print_head("Iterators");
 	json_array_foreach(json_object_get(root, "iterators"), i, j)

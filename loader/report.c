@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "loader/patterns.h"
+#include "loader/policyreport.h"
 #include "loader/rundir.h"
 #include "proto/abi/maps.h"
 #include "proto/base/cleanup.h"
@@ -117,7 +118,7 @@ static json_t *sensor(const struct loader *l, int s)
 							   "reason", o->why[r]));
 	return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o}", "name", sensors[s].name, "help", sensors[s].help,
 		"state", state_of(o), "rung", rung ? rung->name : NULL, "can",
-		report_can(rung ? rung->can : 0), "why_not", why);
+		report_can(rung ? ladder_can(rung, loader_kills(l)) : 0), "why_not", why);
 }
 
 static json_t *sensor_list(const struct loader *l)
@@ -264,7 +265,7 @@ json_t *report_json(const struct loader *l, const struct report_names *names)
 	return json_pack(
 		"{s:i, s:s, s:i, s:o, s:i, s:b, s:i, s:I, s:f, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, "
 		"s:I, s:o, s:o, "
-		"s:{s:b, s:s}, s:O, s:O, s:I, s:s, s:s}",
+		"s:{s:b, s:s}, s:O, s:O, s:I, s:s, s:s, s:o}",
 		"report", REPORT_VERSION, "version", PST_VERSION, "abi", PST_ABI_VERSION, "kernel",
 		report_kernel(&l->features), "pid", getpid(), "serving", l->serving, "generation",
 		(int)generation, "written_boot_ns", (json_int_t)pst_now_boot_ns(), "load_ms",
@@ -275,7 +276,8 @@ json_t *report_json(const struct loader *l, const struct report_names *names)
 		"privilege", privilege(&l->caps), "bpf_stats", "on", l->stats_fd >= 0, "why_not",
 		l->stats_fd >= 0 ? "" : l->stats_why, "drop_reasons", names->drop_reasons, "reset_reasons",
 		names->reset_reasons, "net_ns", (json_int_t)l->features.net_ns, "load_error", l->load_error,
-		"tables_changed", copies_changed(l->copies, changed, sizeof(changed)));
+		"tables_changed", copies_changed(l->copies, changed, sizeof(changed)), "policies",
+		policyreport(l));
 }
 
 /* ---- file ---- */

@@ -287,11 +287,19 @@ static __always_inline bool object_cut(struct object *w)
 	return false;
 }
 
-/* A name, a directory or a mount further up. False: no further. */
-static __always_inline bool object_step(struct object *w)
+/*
+ * A name, a directory or a mount further up. 0: no further. A function of its own, which the verifier looks
+ * at once and not at every step; each program that judges has it.
+ */
+__noinline int pst_object_step(__u32 which)
 {
-	__u64 at = w->path.dentry;
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+	__u64 at;
 	bool top;
+
+	if (!w)
+		return 0;
+	at = w->path.dentry;
 
 	if (object_dentry_read(&w->d, (const void *)at))
 		return object_cut(w);
@@ -317,21 +325,15 @@ static __always_inline bool object_step(struct object *w)
 	return true;
 }
 
-/* Not static, as pst_path_climb(). */
-__noinline int pst_object_climb(__u32 which)
+static __always_inline void object_climb(__u32 which, struct object *w)
 {
-	struct object *w = bpf_map_lookup_elem(&objects, &which);
-
-	if (!w)
-		return 1;
 	for (int i = 0; i < OBJECT_STEPS; i++)
-		if (!object_step(w))
-			return 0;
+		if (!pst_object_step(which))
+			return;
 	w->facts.odd |= PST_ODD_CUT;
-	return 0;
 }
 
-/* Not static either: 512 words at most. */
+/* Not static, as pst_path_climb(): 512 words at most. */
 __noinline __u64 pst_object_hash(__u32 which)
 {
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
@@ -361,7 +363,7 @@ static __always_inline void pst_object_walk(__u32 which, struct object *w)
 {
 	struct pst_object *o = &w->facts;
 
-	pst_object_climb(which);
+	object_climb(which, w);
 	if (o->mount)
 		object_namespace(w);
 	if (w->path.off == PST_PATH_MAX && !(o->odd & (PST_ODD_CUT | PST_ODD_NOWHERE))) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The maps of policies (proto/abi/policy.h), and tables without a rule: acts are judged by them, and nothing is forbidden."""
+"""The maps of policies (proto/abi/policy.h), and tables without a rule, or with one for a control group of the test."""
 import mmap
 import os
 import struct
@@ -70,14 +70,41 @@ def read_half(instance, name, generation, offset, n):
     return raw
 
 
-def no_rules(instance, sensor=None):
-    """Tables by which what the sensor (or any) asks about is judged, without a rule (struct pst_pol_head), put in force. Their generation."""
-    ops = sum(1 << number for number, name in OPS if name == (sensor or name))
+# Lines of tables with at most one rule, of one control group: by operation the class of all rules or of none, by control group likewise.
+BY_OP, CGROUPS, ALL, NONE, BITS, RANKS, RULES = 100, 110, 120, 121, 122, 123, 124
+OP, CGROUP = 0, 5  # enum pst_pol_dim
+ERRNO = 13
+
+
+def tables(ops, generation, group=0, action=0):
+    """Bytes of a half (struct pst_pol_head and so on): a rule that does this to what is in the control group, or none."""
+    raw = bytearray((RULES + 1) * 64)
+    struct.pack_into("QQQIIIIIIIIII", raw, 0, sum(1 << op for op in ops), 0, 0, generation, bool(group), 1 << OP | 1 << CGROUP, 0,
+                     RULES, RANKS, 0, 0, CGROUPS, 0)
+    for dim, root in ((OP, BY_OP), (CGROUP, 0)):
+        struct.pack_into("IIII", raw, (2 + dim // 4) * 64 + dim % 4 * 16, root, 0, NONE, NONE)
+    struct.pack_into("64I", raw, BY_OP * 64, *(ALL if op in ops and group else NONE for op in range(64)))
+    if group:
+        struct.pack_into("QII", raw, CGROUPS * 64, group, ALL, 0)
+        struct.pack_into("II", raw, ALL * 64, 1, 1 << 24 | BITS)
+        struct.pack_into("Q", raw, BITS * 64, 1)
+        struct.pack_into("I", raw, RANKS * 64, 0xffffffff)
+        struct.pack_into("IHHBB", raw, RULES * 64, 1, 0, ERRNO, action, action)
+    return bytes(raw)
+
+
+def put(instance, ops, group=0, action=0):
+    """Into the idle half, and in force. Their generation."""
     with Page(instance) as page:
         generation = page.words()[1] + 7
-        write_half(instance, "policy_lines", generation, 0, struct.pack("QQQIIIIIIIIII", ops, 0, 0, generation, *([0] * 9)))
+        write_half(instance, "policy_lines", generation, 0, tables(ops, generation, group, action))
         page.put_in_force(generation)
     return generation
+
+
+def no_rules(instance, sensor=None):
+    """By which what the sensor (or any) asks about is judged, and nothing comes of it. Their generation."""
+    return put(instance, [number for number, name in OPS if name == (sensor or name)])
 
 
 def judged(instance):

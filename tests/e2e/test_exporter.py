@@ -56,6 +56,9 @@ class Metrics(Case):
             "report": 1, "serving": True, "written_boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             "interfaces": [{"name": "eth0", "ifindex": 2, "dir": "in"}, {"name": "eth0", "ifindex": 2, "dir": "out"}],
             "waiting": [{"list": "guard.interfaces", "entry": "eth7"}, {"list": "xdp", "entry": "eth7"}, {"list": "xdp", "entry": "eth7"}, {}, 7],
+            "policies": {"operations": [{"name": "file.open", "level": "kill", "sensor": "policy_open", "why_not": "lsm: no"}, 7, {},
+                                        {"name": "file.open", "level": "deny"}, {"name": "cap.use", "level": "none", "sensor": None}],
+                         "acts": {"all": 7, "lost": -1}, "ancestors": {"full": 2, "climbed": 3}},
             "reattached": 3, "guard": [{"name": "eth0", "ifindex": 2, "mode": "xdp", "why": "", "out": "none", "out_why": "busy"}, {"name": "eth0", "mode": "tcx"}, 7, {},
                       {"name": "eth1", "ifindex": 3, "mode": "none", "why": "tcx: \"no\""}],
             "sensors": [{"name": "exec", "state": "active", "rung": "tp_btf", "can": ["observe"], "why_not": []},
@@ -128,6 +131,10 @@ class Metrics(Case):
         self.assertEqual(self.x.value('penstock_interface_waiting{list="guard.interfaces",entry="eth7"}'), 1)
         self.assertEqual(sum(k.startswith("penstock_interface_waiting{") for k in self.x.metrics().splitlines()), 2)
         self.assertEqual(self.x.value('penstock_interface_reattached_total'), 3)
+        self.assertEqual(self.x.value('penstock_policy_operation_info{operation="file.open",level="kill",sensor="policy_open",reason="lsm: no"}'), 1)
+        self.assertEqual(sum(k.startswith("penstock_policy_operation_info{") for k in self.x.metrics().splitlines()), 2)
+        self.assertEqual([self.x.value(f'penstock_policy_acts_total{{judged="{j}"}}') for j in ("all", "some", "lost")], [7, 0, 0])
+        self.assertEqual([self.x.value(f'penstock_policy_ancestors_total{{event="{e}"}}') for e in ("full", "climbed")], [2, 3])
         self.assertEqual(self.x.value('penstock_interface_guarded{interface="eth1",mode="none",reason="tcx: \\"no\\""}'), 0)
         self.assertEqual(sum(k.startswith("penstock_interface_guarded{") for k in self.x.metrics().splitlines()), 2)
         self.assertLess(self.x.value("penstock_loader_report_age_seconds"), 60 * SLOW)

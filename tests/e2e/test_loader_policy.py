@@ -2,20 +2,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader and policies: what is attached, told in the page that policyd maps, and what is in force while programs are exchanged.
 
-No policy of these tests has a rule: the programs judge, and nothing is forbidden.
+Tables without a rule: the programs judge, and nothing is forbidden; or with one for a control group that the test made.
 """
 import os
 import stat
+import struct
+import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lib  # noqa: E402
-from loader import LEAN, LoaderTest, link_ids, map_id, resize_state, STATE  # noqa: E402
-from polmaps import MAPS, MOVED, OPS, Page, half_bytes, no_rules, read_half, write_half  # noqa: E402
+from loader import LEAN, UPGRADES, LoaderTest, link_ids, map_id, refuse, resize_state, STATE  # noqa: E402
+from pipeline import unique  # noqa: E402
+from polmaps import MAPS, MOVED, OPS, Page, half_bytes, judged, no_rules, put, read_half, write_half  # noqa: E402
+from sensors import Cgroups  # noqa: E402
 
 ON = LEAN.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes")
 SMALL = ON + "  policies: {memory: 1MiB}\n"
+
+EXEC, DENY, KILL = 1, 5, 6  # enum pst_pol_op, pst_pol_action
+REC_POLICY = 48
+# In a control group of its own: starts programs until its input ends, and says how many, and how many of them ran.
+SPAWNER = """
+import os, select, sys
+with open(sys.argv[1] + "/cgroup.procs", "w") as f:
+    f.write(str(os.getpid()))
+print("ready", flush=True)
+tries = ran = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    tries += 1
+    try:
+        pid = os.posix_spawn("/bin/true", ["/bin/true"], {})
+    except PermissionError:
+        continue
+    ran += os.waitpid(pid, 0)[1] == 0
+print(tries, ran, flush=True)
+"""
 
 
 class Policies(LoaderTest):
@@ -110,6 +134,62 @@ class Policies(LoaderTest):
         self.i.load()
         self.assertNotEqual(map_id(self.i, "lineages"), lines)
 
+    def test_what_is_attached_stays_while_nothing_as_good_loads(self):
+        self.i.load()
+        env = refuse("prog:enforce_open")
+        no_rules(self.i)
+        before = link_ids(self.i), self.assert_page()
+        code, log = self.i.loader("load", "--force", env=env)
+        self.assertEqual(code, lib.EXIT_SYSTEM, log)
+        self.assertIn("policies are in force, and policy_open would be weaker than what is attached, which goes on working", log)
+        self.assertEqual((link_ids(self.i), self.assert_page()), before)
+        # a loader that serves goes on with it, and says so
+        server = self.i.start("penstock-loader", "serve", "--force", env=env)
+        self.addCleanup(server.close)
+        self.assertIn("policy_open would be weaker", self.i.report()["load_error"])
+        self.assertEqual(link_ids(self.i), before[0])
+        server.stop()
+        # with none in force there is nothing to keep
+        with Page(self.i) as page:
+            page.off()
+        code, log = self.i.loader("load", "--force", env=env)
+        self.assertEqual(code, 0, log)
+        self.assertEqual(self.sensor("policy_open")["state"], "unavailable")
+        self.assert_page()
+
+    def test_lines_are_kept_from_the_first_policy_on(self):
+        """Also while none is in force."""
+        self.i.load()
+
+        def has_line():
+            child = subprocess.Popen(["/bin/sleep", "60"])
+            try:
+                dump = lib.bpftool("map", "dump", "pinned", self.i.pin("maps", "lineages"))
+                return any(struct.unpack_from("I", bytes(int(b, 16) for b in e["key"]), 8)[0] == child.pid for e in dump)
+            finally:
+                child.kill()
+                child.wait()
+        self.assertFalse(has_line())
+        no_rules(self.i)
+        self.assertTrue(has_line())
+        with Page(self.i) as page:
+            page.off()
+        before = judged(self.i)
+        self.assertTrue(has_line())
+        self.assertEqual(judged(self.i), before)
+
+    def test_with_everything_else(self):
+        """All sensors and the guard: more maps and programs than any other load has."""
+        self.i.load()
+        every = [s["name"] for s in self.i.report()["sensors"]]
+        self.i.configure("loader:\n  sensors: {" + ", ".join(f"{s}: yes" for s in every) + "}\n"
+                         "  guard: {interfaces: ['*', '!lo'], firewall_memory: 16KiB, list_memory: 16KiB}\n"
+                         "  flows: {slots: 1024}\n  policies: {memory: 1MiB}\n")
+        self.i.load()
+        off = {s["name"]: s["why_not"] for s in self.i.report()["sensors"] if s["state"] in ("off", "unavailable")}
+        self.assertLessEqual(set(off), {"module"}, off)  # a kernel may have none
+        self.assert_page()
+
     def test_switched_off(self):
         self.i.load()
         old = Page(self.i)
@@ -128,6 +208,63 @@ class Policies(LoaderTest):
         self.assertEqual(self.i.loader("unload")[0], 0)
         self.assertEqual(page.levels(), {})
         self.assertFalse(os.path.exists(self.i.bpffs))
+
+
+class Unbroken(LoaderTest):
+    config = ON + "  cgroup_rate: 1000000\n"
+
+    def fds(self):
+        server = self.i.start("penstock-loader", "serve")
+        fds, _ = lib.request_fds(os.path.join(self.i.run_dir, "loader.fds"))
+        server.stop()
+        self.addCleanup(lambda: [os.close(fd) for fd, _ in fds.values()])
+        return fds
+
+    def spawner(self, folder):
+        p = subprocess.Popen(["/usr/bin/python3", "-c", SPAWNER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.stdin.close)
+        self.assertEqual(p.stdout.readline(), "ready\n")
+        return p
+
+    @staticmethod
+    def told(ring, group, into, done):
+        """What was done (enum pst_policy_done), of each record."""
+        last = False
+        while not last:
+            last = done.wait(0.005)
+            into += [r[99] for r in ring.records() if struct.unpack_from("H", r)[0] == REC_POLICY
+                     and struct.unpack_from("Q", r, 24)[0] == group]
+
+    def test_nobody_slips_through_while_programs_are_exchanged(self):
+        self.i.load()
+        lsm = "deny" in self.sensor("policy_exec")["can"]
+        ring = lib.Ring(*self.fds()["ring_process"])
+        self.addCleanup(ring.close)
+        groups = Cgroups(unique("pst-policy"))
+        self.addCleanup(groups.close)
+        group = os.stat(groups.mount + groups.name).st_ino
+        put(self.i, [EXEC], group, DENY if lsm else KILL)
+        told, done = [], threading.Event()
+        reader = threading.Thread(target=self.told, args=(ring, group, told, done))
+        reader.start()
+        p = self.spawner(groups.mount + groups.name)
+        for _ in range(UPGRADES):
+            self.i.load("--force")
+        p.stdin.close()
+        tries, ran = map(int, p.stdout.readline().split())
+        done.set()
+        reader.join()
+        with Page(self.i) as page:
+            page.off()
+        print(f"# {tries} programs, {UPGRADES} exchanges, {len(told)} told")
+        self.assertEqual(ran, 0)
+        self.assertGreater(tries, 20)
+        self.assertEqual(set(told), {1 if lsm else 2})
+        self.assertLessEqual(len(told), tries)
+        # where programs may be preempted an act can meet the old one alone, which says no more
+        self.assertGreaterEqual(len(told), tries - (UPGRADES if lsm else 0))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,51 @@ static void sensors_and_reasons(void **state)
 	json_decref(root);
 }
 
+static const json_t *operation_of(const json_t *root, const char *name)
+{
+	const json_t *list = json_object_get(json_object_get(root, "policies"), "operations"), *j;
+	size_t i;
+
+	json_array_foreach(list, i, j)
+	{
+		if (!strcmp(text(j, "name"), name))
+			return j;
+	}
+	fail_msg("no operation %s", name);
+	return NULL;
+}
+
+static void operations_of_policies(void **state)
+{
+	json_t *root;
+	const json_t *j;
+
+	(void)state;
+	plan_demote(&l.plan, SENSOR_POLICY_OPEN, "not among the LSMs");
+	l.features.results[FEATURE_SEND_SIGNAL].ok = true;
+	root = report_json(&l, &names);
+	j = operation_of(root, "file.open");
+	assert_string_equal(text(j, "level"), "kill");
+	assert_string_equal(text(j, "sensor"), "policy_open");
+	assert_string_equal(text(j, "why_not"), "not among the LSMs");
+	j = operation_of(root, "process.exec");
+	assert_string_equal(text(j, "level"), "deny");
+	assert_string_equal(text(j, "why_not"), "");
+	j = operation_of(root, "cap.use");
+	assert_string_equal(text(j, "level"), "none");
+	assert_string_equal(text(j, "why_not"), "no program judges it");
+	json_decref(root);
+
+	/* without the helper that kills */
+	l.features.results[FEATURE_SEND_SIGNAL].ok = false;
+	l.outcomes.sensors[SENSOR_POLICY_EXEC] = (struct outcome){.rung = RUNG_NONE, .off = 1};
+	root = report_json(&l, &names);
+	assert_string_equal(text(operation_of(root, "file.open"), "level"), "observe");
+	assert_int_equal(json_array_size(json_object_get(sensor_of(root, "policy_open"), "can")), 1);
+	assert_string_equal(text(operation_of(root, "process.exec"), "why_not"), "off in the configuration");
+	json_decref(root);
+}
+
 static void interfaces_and_privilege(void **state)
 {
 	json_t *root;
@@ -162,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sensors_and_reasons, setup, teardown),
+		cmocka_unit_test_setup_teardown(operations_of_policies, setup, teardown),
 		cmocka_unit_test_setup_teardown(interfaces_and_privilege, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_is_replaced_whole, setup, teardown),
 		cmocka_unit_test(descriptors_by_user),
