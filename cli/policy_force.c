@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "cli/ask.h"
 #include "cli/cli.h"
@@ -96,6 +97,37 @@ static void say_warnings(const char *program, const json_t *reply)
 	}
 }
 
+static void put_op(struct pst_buf *request, const char *op, uint32_t more)
+{
+	pst_mp_map(request, 1 + more);
+	pst_mp_str(request, "op");
+	pst_mp_str(request, op);
+}
+
+#define PENDING_TRIES 50
+#define PENDING_NS    40000000
+
+/* Tables that were in force are not written to for a tenth of a second: it waits until the change counts, and
+ * takes the reply's place. */
+static json_t *wait_for_it(const char *program, json_t *reply)
+{
+	for (int i = 0; i < PENDING_TRIES && !strcmp(text_of(reply, "state"), "pending"); i++) {
+		PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
+		json_t *now;
+
+		nanosleep(&(struct timespec){.tv_nsec = PENDING_NS}, NULL);
+		put_op(&request, "policy_list", 1);
+		pst_mp_str(&request, "limit");
+		pst_mp_uint(&request, 0);
+		now = ask_policyd(program, opt.run_dir, &request, "total");
+		if (!now)
+			break;
+		json_object_update(reply, now);
+		json_decref(now);
+	}
+	return reply;
+}
+
 /* A change and what came of it. The exit code. */
 static int change(const char *program, const struct pst_buf *request)
 {
@@ -106,6 +138,7 @@ static int change(const char *program, const struct pst_buf *request)
 	if (!reply)
 		return PST_EXIT_SYSTEM;
 	say_warnings(program, reply);
+	reply = wait_for_it(program, reply);
 	printf("policies: %s, generation %lld\n", cli_safe(text_of(reply, "state")),
 		number_of(reply, "generation"));
 	until = number_of(reply, "until_s");
@@ -114,13 +147,6 @@ static int change(const char *program, const struct pst_buf *request)
 	r = ask_say_not_kept(program, reply);
 	json_decref(reply);
 	return fflush(stdout) ? PST_EXIT_SYSTEM : r;
-}
-
-static void put_op(struct pst_buf *request, const char *op, uint32_t more)
-{
-	pst_mp_map(request, 1 + more);
-	pst_mp_str(request, "op");
-	pst_mp_str(request, op);
 }
 
 /* ---- apply ---- */

@@ -390,7 +390,7 @@ static void expose_policies(const struct report *report, struct expo *expo)
 
 	expose_operations(report, expo, policies);
 	expose_counts(
-		expo, &metrics_table[M_POLICY_ACTS], json_object_get(policies, "acts"), "judged", judged);
+		expo, &metrics_table[M_POLICY_JUDGED], json_object_get(policies, "acts"), "judged", judged);
 	expose_counts(
 		expo, &metrics_table[M_POLICY_LINES], json_object_get(policies, "ancestors"), "event", lines);
 }

@@ -224,6 +224,7 @@ void force_tick(struct force *f, uint64_t now_boot_ns)
 static void on_second(void *arg)
 {
 	force_tick(arg, pst_now_boot_ns());
+	force_look_at_inodes(arg);
 }
 
 static void on_commit(void *arg)
@@ -267,6 +268,10 @@ static void register_stats(struct force *f)
 	f->policies = pst_gauge("policies", "policies in force");
 	f->rules = pst_gauge("policy_rules", "their rules");
 	f->generation = pst_gauge("policy_generation", "number of the policies' tables in force, 0: none");
+	f->inodes =
+		pst_gauge("policy_inodes", "files and folders that rules name and that are known by inode");
+	f->inodes_missed = pst_gauge("policy_inodes_missed",
+		"those that are known by path alone: not to be looked at, or no room");
 	f->weaker = pst_gauge("policy_rules_weaker", "rules of policies in force that do less than they "
 						     "must, as the kernel cannot do it any more");
 	f->applies = pst_counter("policy_changes", "times that policies were to be changed by command");

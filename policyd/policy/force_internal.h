@@ -232,7 +232,9 @@ struct force {
 	bool moved_told;
 	bool ask_again; /* the loader: its answer could not be looked at */
 	struct pst_stat *policies, *rules, *generation, *applies, *apply_errors, *reloads, *reload_errors,
-		*rollbacks, *weaker, *mismatches, *n_cgroups, *cgroups_missed;
+		*rollbacks, *weaker, *mismatches, *n_cgroups, *cgroups_missed, *inodes, *inodes_missed;
+	uint64_t inodes_next_ns; /* when they are looked at again */
+	uint32_t inodes_told;    /* files that are known by path alone, as was last said */
 };
 
 /* What is to be in force, or is. */
@@ -261,6 +263,13 @@ bool force_is_blind(const struct force *force);
 void force_look(struct force *force);
 /* Other tables, or none (zeroed): taken. What was in force is to come into force there. */
 void force_adopt(struct force *force, struct force_tables *tables);
+
+/* ---- force_inodes.c ---- */
+
+/* Sets the inodes of what rules name, in tables that are or are to be in force. */
+void force_see_inodes(struct force *force, struct policy_tables *tables);
+/* Each second: files may have been replaced. */
+void force_look_at_inodes(struct force *force);
 
 /* ---- force.c ---- */
 

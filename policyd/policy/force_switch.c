@@ -171,6 +171,7 @@ static int compile(
 static void fill(struct force *f, struct force_version *v)
 {
 	fill_cgroups(f, v->tables);
+	force_see_inodes(f, v->tables);
 }
 
 static int make(struct force *f, struct force_version *v, struct force_staged *s, bool strict,
@@ -312,6 +313,8 @@ int force_undo(struct force *f, char *error, size_t size)
 	guard_switch_back(&f->tables.half, f->previous.generation, pst_now_mono_ns());
 	f->current = f->previous;
 	f->previous = was;
+	if (f->current.tables)
+		force_see_inodes(f, f->current.tables);
 	pst_info("policies in force as before policies=%zu generation=%llu", f->current.list.n,
 		(unsigned long long)f->current.generation);
 	show(f);

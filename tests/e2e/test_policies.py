@@ -16,6 +16,7 @@ import deeds  # noqa: E402
 import lib  # noqa: E402
 from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, wait_for  # noqa: E402
 
+SENSORS = ALL_BUT_PROCESS.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes")
 POLICY = """apiVersion: penstock.dev/v1
 kind: Policy
 metadata: {{name: {name}}}
@@ -43,7 +44,7 @@ class Policies(PipelineTest):
         subprocess.run(["cp", "/bin/dash", self.sh], check=True)
 
     def begin(self, *stages):
-        self.p = self.pipeline(loader=ALL_BUT_PROCESS)
+        self.p = self.pipeline(loader=SENSORS)
         self.p.up(*stages)
         return self.p
 
@@ -95,10 +96,10 @@ class Policies(PipelineTest):
 
         def told():
             found = [e for e in p.events() if e["kind"] == "policy"]
-            alerts = [e for e in p.events() if e["kind"] == "alert"]
-            return len(found) >= 2 and alerts and found
-        events = wait_for(told, "events of both rules and an alert")
-        by_rule = {e["rule"]: e for e in events}
+            alerts = {e["rule"] for e in found if "severity" in e}
+            return alerts == {"secrets/secret", "secrets/no echo"} and [e for e in found if "severity" not in e]
+        events = wait_for(told, "events and alerts of both rules")
+        by_rule = {e["policy_rule"]: e for e in events}
         self.assertEqual(set(by_rule), {"secret", "no echo"})
         self.assertEqual(by_rule["secret"]["policy"], "secrets")
         self.assertEqual(by_rule["secret"]["path"], f"{self.dir}/secret")
