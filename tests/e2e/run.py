@@ -54,8 +54,8 @@ class TapResult(unittest.TestResult):
 
     @staticmethod
     def name(test):
-        """What unittest can load by: a test, not its part; the class whose setup failed."""
-        m = re.search(r"Class \((.*)\)$", test.id())
+        """What unittest can load by: a test, not its part; the class or module whose setup failed."""
+        m = re.search(r"(?:Class|Module) \((.*)\)$", test.id())
         return m.group(1) if m else getattr(test, "test_case", test).id()
 
     def addSuccess(self, test):

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 import traceback
+import unittest
 
 import lib
 import pipeline
@@ -168,11 +169,18 @@ class Child:
 
 
 class SensorTest(pipeline.PipelineTest):
-    """cls.p runs for all tests of the class."""
+    """One pipeline for the classes of a module that want the same: to start one takes longer than most tests."""
     sections = SECTIONS
 
     @classmethod
     def setUpClass(cls):
+        owner = next(c for c in cls.__mro__ if {"sections", "prepare"} & vars(c).keys())
+        if not vars(owner).get("p"):
+            owner.begin()
+
+    @classmethod
+    def begin(cls):
+        unittest.addModuleCleanup(cls.end)
         cls.p = pipeline.Pipeline(**cls.sections)
         cls.addClassCleanup(cls.p.close)
         cls.instances = [cls.p]
@@ -181,6 +189,7 @@ class SensorTest(pipeline.PipelineTest):
             cls.p.up()
         except BaseException:
             print("\n".join("#   " + line for line in cls.p.logs(40).splitlines()), flush=True)
+            cls.close()
             raise
 
     @classmethod
@@ -189,7 +198,23 @@ class SensorTest(pipeline.PipelineTest):
 
     @classmethod
     def tearDownClass(cls):
-        cls.p.down()
+        if vars(cls).get("p"):  # nobody else's
+            cls.end()
+
+    @classmethod
+    def end(cls):
+        try:
+            if cls.p:
+                cls.p.down()
+        finally:
+            cls.close()
+
+    @classmethod
+    def close(cls):
+        cls.p = None
+        cls.doClassCleanups()
+        for _, error, _ in cls.tearDown_exceptions:
+            raise error
 
     # ---- doing ----
 
