@@ -37,7 +37,7 @@ pack() {
 }
 
 # canonical PATH: the path with symbolic links in its folder resolved, the name itself kept (a library's soname)
-canonical() { printf '%s/%s\n' "$(readlink -f -- "$(dirname -- "$1")")" "${1##*/}"; }
+canonical() { printf '%s/%s\n' "$(readlink -f -- "${1%/*}")" "${1##*/}"; }
 
 # put FILE TREE: copy under the same name, following a symbolic link
 put() {
@@ -48,15 +48,14 @@ put() {
 
 # put_libs TREE FILE...: the shared libraries that the files name
 put_libs() {
-	local tree=$1 file lib
+	local tree=$1 lib found
 	shift
-	for file in "$@"; do
-		# A static program has none, and ldd says so with an exit code.
-		{ ldd "$file" 2>/dev/null || true; } | grep -F 'not found' >&2 && die "$EXIT_SYSTEM" "$file needs a library that is not installed"
-		while read -r lib; do
-			put "$lib" "$tree"
-		done < <({ ldd "$file" 2>/dev/null || true; } | grep -o '/[^ ]*\.so[^ ]*')
-	done
+	# A static program has none, and ldd says so with an exit code. A line without a tab before it names one of several files.
+	found=$(ldd "$@" 2>/dev/null | grep $'^\t' || true)
+	grep -F 'not found' <<<"$found" >&2 && die "$EXIT_SYSTEM" "one of $* needs a library that is not installed"
+	while read -r lib; do
+		put "$lib" "$tree"
+	done < <(grep -o '/[^ ]*\.so[^ ]*' <<<"$found" | sort -u)
 }
 
 put_users() {
@@ -159,24 +158,22 @@ quote() {
 	printf '\n'
 }
 
-# put_program FILE TREE TO: without debug information, which is most of such a file and which nothing in the guest reads
-put_program() {
-	strip -g -o "$2/$3" -- "$1" 2>/dev/null || cp -L --preserve=mode -- "$1" "$2/$3"
-	put_libs "$2" "$1"
-}
-
 # put_folder PATH TREE TO: a file or folder, with the libraries of the programs in it
 put_folder() {
-	local from=$1 tree=$2 to=$3 f rel
+	local from=$1 tree=$2 to=$3 f out magic elf=()
 	while IFS= read -r -d '' f; do
-		rel=${f#"$from"}
-		mkdir -p "$tree/$(dirname -- "$to$rel")"
-		if [[ "$(head -c4 -- "$f" | tr -d '\0')" == $'\x7fELF' ]]; then
-			put_program "$f" "$tree" "$to$rel"
+		out=$tree/$to${f#"$from"}
+		[[ -d "${out%/*}" ]] || mkdir -p "${out%/*}"
+		read -r -N4 magic <"$f" || true
+		if [[ "$magic" == $'\x7fELF' ]]; then
+			elf+=("$f")
+			# Without debug information, which is most of such a file and which nothing in the guest reads.
+			strip -g -o "$out" -- "$f" 2>/dev/null || cp -L --preserve=mode -- "$f" "$out"
 		else
-			cp -L --preserve=mode,timestamps -- "$f" "$tree/$to$rel"
+			cp -L --preserve=mode,timestamps -- "$f" "$out"
 		fi
 	done < <(find -L "$from" -type f ! -name '*.pyc' ! -name '*.d' -print0)
+	((${#elf[@]} == 0)) || put_libs "$tree" "${elf[@]}"
 }
 
 build_run() {
