@@ -4,9 +4,10 @@
 
     tests/run.py [PREFIX...]     only suites whose name starts so: check, unit, bpf, e2e, vm, ...
 
-A suite is a program that prints TAP. Two run at a time, what looks at the kernel one by one. The whole output of each goes
-to build/test-logs/. A suite that failed is run once more, alone, and both results are shown: machines that others use too stop
-for seconds. What fails twice has failed, and if more than a few fail it is not the machine.
+A suite is a program that prints TAP. Two run at a time, what looks at the kernel one by one; the virtual machines have what these
+leave of the processors meanwhile, as tests wait more than they work. The whole output of each goes to build/test-logs/. A suite
+that failed is run once more, alone, and both results are shown: machines that others use too stop for seconds. What fails twice
+has failed, and if more than a few fail it is not the machine.
 """
 import concurrent.futures
 import glob
@@ -22,6 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 LOCK = threading.Lock()
 JOBS = 2
+GUESTS = 3  # one thread each
 MOST_AGAIN = 6
 TAP = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
 
@@ -169,7 +171,7 @@ APART = re.compile(r"e2e/(cli|cli_told|firewall|fw_import|guard|hostile_files|po
 
 
 def in_kernel():
-    for path in sorted(glob.glob(os.path.join(ROOT, "tests/e2e/test_*.py"))):
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests/e2e/test_*.py")), key=os.path.getsize, reverse=True):  # the longest first
         yield Suite("e2e/" + os.path.basename(path)[5:-3], ["/usr/bin/python3", "tests/e2e/run.py", path], 900,
                     {"PENSTOCK_BINDIR": os.path.join(ROOT, "build", "bin")}, needs_root=True)
     for name in programs("tests/bpf/test_*.c"):
@@ -189,7 +191,7 @@ def machines():
     if os.environ.get("PENSTOCK_NO_VM"):
         return
     for config in ("5.10", "6.12", "6.1", "5.10-nolsm", "6.12-nolsm"):  # the slowest first
-        yield Suite(f"vm/{config}", ["tests/vm/suite.sh", config], 2400)
+        yield Suite(f"vm/{config}", ["nice", "-n", "10", "tests/vm/suite.sh", config], 3600)
 
 
 def rungs(ran):
@@ -208,19 +210,29 @@ def once_more(failed):
     return [what for s in failed for what in s.once_more()]
 
 
+def named(prefixes, all_):
+    return [s for s in all_ if not prefixes or s.name.startswith(tuple(prefixes))]
+
+
+def run(some, at_a_time):
+    with concurrent.futures.ThreadPoolExecutor(at_a_time) as pool:
+        list(pool.map(Suite.run, some))
+
+
 def main():
     wanted = sys.argv[1:]
     os.makedirs(LOGS, exist_ok=True)
-    phases = [(2, list(suites())), (2, apart()), (1, one_by_one()), (2, list(machines()))]
-    if wanted:
-        phases = [(jobs, [s for s in phase if any(s.name.startswith(w) for w in wanted)]) for jobs, phase in phases]
+    plain, beside, alone, guests = (named(wanted, s) for s in (suites(), apart(), one_by_one(), machines()))
     if not build("tests-build") or not build("units", san=True):
         print("0 passed, 1 failed, 0 skipped")
         return 1
-    for jobs, phase in phases:
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(Suite.run, phase))
-    ran = [s for _, phase in phases for s in phase]
+    run(plain, JOBS)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(run, guests, GUESTS)
+        run(beside, JOBS)
+        run(alone, 1)
+        ended.result()
+    ran = [*plain, *beside, *alone, *guests]
     unsure = once_more([s for s in ran if s.failed])
     for suite in rungs(ran):
         suite.run()
