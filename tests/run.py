@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 LOCK = threading.Lock()
 JOBS = 2
-GUESTS = 3  # one thread each
+GUESTS = 3 if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 10 << 30 else 2  # each has one thread and up to 2 GiB
 MOST_AGAIN = 6
 TAP = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
 
