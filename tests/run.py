@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build", "test-logs")
 LOCK = threading.Lock()
 JOBS = 2
-GUESTS = 3  # one thread each
+GUESTS = 3 if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 10 << 30 else 2  # each has one thread and up to 2 GiB
 MOST_AGAIN = 6
 TAP = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
 
@@ -169,6 +169,9 @@ def suites():
 # What looks at namespaces and folders of its own only, and makes no storm: two of these at a time.
 APART = re.compile(r"e2e/(cli|cli_told|firewall|fw_import|guard|hostile_files|policyd_guard|syn|why)$|bpf/test_(guard.*|parse|slots)$")
 
+# What measures how much a server still does: nothing beside it, no guest either.
+CALM = re.compile(r"e2e/flood$")
+
 
 def in_kernel():
     for path in sorted(glob.glob(os.path.join(ROOT, "tests/e2e/test_*.py")), key=os.path.getsize, reverse=True):  # the longest first
@@ -184,7 +187,11 @@ def apart():
 
 def one_by_one():
     """The kernel programs see every process and packet of the host: another suite's storm would fill their rings and limits."""
-    return [s for s in in_kernel() if not APART.match(s.name)]
+    return [s for s in in_kernel() if not APART.match(s.name) and not CALM.match(s.name)]
+
+
+def calm():
+    return [s for s in in_kernel() if CALM.match(s.name)]
 
 
 def machines():
@@ -222,7 +229,7 @@ def run(some, at_a_time):
 def main():
     wanted = sys.argv[1:]
     os.makedirs(LOGS, exist_ok=True)
-    plain, beside, alone, guests = (named(wanted, s) for s in (suites(), apart(), one_by_one(), machines()))
+    plain, beside, alone, guests, last = (named(wanted, s) for s in (suites(), apart(), one_by_one(), machines(), calm()))
     if not build("tests-build") or not build("units", san=True):
         print("0 passed, 1 failed, 0 skipped")
         return 1
@@ -232,7 +239,8 @@ def main():
         run(beside, JOBS)
         run(alone, 1)
         ended.result()
-    ran = [*plain, *beside, *alone, *guests]
+    run(last, 1)
+    ran = [*plain, *beside, *alone, *guests, *last]
     unsure = once_more([s for s in ran if s.failed])
     for suite in rungs(ran):
         suite.run()
