@@ -238,6 +238,8 @@ static int put_inode(struct policy_tables *t, const struct pst_file_id *id, uint
 
 	if (!place)
 		return -ENOSPC;
+	if (place->ino == id->ino && place->dev == id->dev && place->lists == lists)
+		return 0;
 	__atomic_store_n(&place->lists, lists, __ATOMIC_RELEASE);
 	__atomic_store_n(&place->dev, id->dev, __ATOMIC_RELEASE);
 	__atomic_store_n(&place->ino, id->ino, __ATOMIC_RELEASE);
