@@ -30,6 +30,7 @@ enum value {
 	SAME, /* paths: aliases */
 	FOLDERS,
 	SAME_EXECUTABLE,
+	SAME_TARGET,
 };
 
 static const struct row {
@@ -57,6 +58,7 @@ static const struct row {
 	{"folders", FOLDERS, AT(aliases), 0,
 		"other paths of the folders above it, the nearest first: where it is in a bind mount"},
 	{"sameExecutable", SAME_EXECUTABLE, AT(aliases), 0, "other paths of the executable"},
+	{"sameTarget", SAME_TARGET, AT(aliases), 0, "other paths of the target"},
 	{"flags", BITS32, AT(flags), POLICY_FLAGS, "of the file"},
 	{"access", BITS32, AT(access), POLICY_ACCESS, "that is asked for"},
 	{"address", ADDRESS, AT(address), 0, ""},
@@ -197,8 +199,9 @@ static int read_bool(struct policy_reader *r, const struct pst_node *node, bool 
 static int read_aliases(
 	struct policy_reader *r, const struct pst_node *node, enum value value, struct policy_act_text *a)
 {
-	struct policy_alias alias = {
-		.of = value == SAME_EXECUTABLE ? POLICY_ALIAS_EXECUTABLE : POLICY_ALIAS_PATH,
+	struct policy_alias alias = {.of = value == SAME_EXECUTABLE ? POLICY_ALIAS_EXECUTABLE
+					   : value == SAME_TARGET   ? POLICY_ALIAS_TARGET
+								    : POLICY_ALIAS_PATH,
 		.as = value == FOLDERS ? POLICY_ALIAS_IN : POLICY_ALIAS_FILE};
 	struct policy_alias *v;
 	int e = 0;
@@ -258,6 +261,7 @@ static int read_value(struct policy_reader *r, const struct pst_node *node, cons
 	case SAME:
 	case FOLDERS:
 	case SAME_EXECUTABLE:
+	case SAME_TARGET:
 		return read_aliases(r, node, row->value, a);
 	case OPERATION:
 		e = policy_read_word(r, node, &policy_op_words, &number);

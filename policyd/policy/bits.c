@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policyd/policy/compile.h"
+#include "proto/abi/lookup/stride.h"
 #include "proto/base/cleanup.h"
 
 #define CHUNK_WORDS (PST_POL_CHUNK_RULES / 64)
@@ -130,17 +131,20 @@ int policy_class_put(struct policy_tables *t, struct policy_interns *in, const s
 	return fw_intern(&in->classes[n / 16], &t->arena, class, 1 + n / 16, ret_line);
 }
 
+/* Lines may be in force, where others could have written: what is read lies within them. */
 void policy_class_get(const struct policy_tables *t, uint32_t line, struct policy_bits *ret_bits)
 {
-	const uint32_t *words = t->arena.lines[line].u32;
+	const struct pst_half half = {.lines = t->arena.lines, .mask = t->arena.size - 1};
+	uint32_t chunks = pst_line_at(&half, line)->u32[0];
 
 	memset(ret_bits, 0, sizeof(*ret_bits));
-	for (uint32_t chunk = 0; chunk < PST_POL_CHUNKS_MAX && words[0]; chunk++)
-		if (words[0] >> chunk & 1) {
-			uint32_t ref = words[1 + chunk - (uint32_t)__builtin_ctz(words[0])];
+	for (uint32_t chunk = 0; chunk < PST_POL_CHUNKS_MAX && chunks; chunk++)
+		if (chunks >> chunk & 1) {
+			uint32_t at = 1 + chunk - (uint32_t)__builtin_ctz(chunks);
+			uint32_t ref = pst_line_at(&half, line + at / 16)->u32[at % 16];
 
 			memcpy(ret_bits->w + (size_t)chunk * CHUNK_WORDS,
-				&t->arena.lines[ref & PST_POL_REF_LINE], sizeof(union pst_line));
+				pst_line_at(&half, ref & PST_POL_REF_LINE), sizeof(union pst_line));
 		}
 }
 

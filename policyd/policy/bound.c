@@ -146,6 +146,7 @@ static bool has_inodes(const struct policy_tables *t, unsigned dim, unsigned par
 			1u << PST_POL_AS_FILE | 1u << PST_POL_AS_IN | 1u << PST_POL_AS_ABOVE,
 		[PST_POL_DIMS + PST_POL_EXECUTABLE] = 1u << PST_POL_AS_EXECUTABLE,
 		[PST_POL_DIMS + PST_POL_SCOPE_EXECUTABLE] = 1u << PST_POL_AS_SCOPE_EXECUTABLE,
+		[PST_POL_DIMS + PST_POL_TARGET] = 1u << PST_POL_AS_TARGET,
 	};
 
 	return !part && t->head.inode_as & as[dim]; /* all literals are in the first one */

@@ -19,6 +19,7 @@ static const struct {
 	[PST_POL_AS_ABOVE] = {PST_POL_PATH, 1u << PATH_BELOW},
 	[PST_POL_AS_EXECUTABLE] = {PST_POL_EXECUTABLE, 1u << PATH_EXACT | 1u << PATH_BELOW},
 	[PST_POL_AS_SCOPE_EXECUTABLE] = {PST_POL_SCOPE_EXECUTABLE, 1u << PATH_EXACT | 1u << PATH_BELOW},
+	[PST_POL_AS_TARGET] = {PST_POL_TARGET, 1u << PATH_EXACT | 1u << PATH_BELOW},
 };
 
 #define KINDS (1u << PATH_EXACT | 1u << PATH_CHILDREN | 1u << PATH_BELOW)
@@ -137,7 +138,7 @@ static const struct policy_named *find_named(const struct policy_tables *t, cons
 
 static const struct pst_pol_inode_lists *lists_at(const struct policy_tables *t, uint32_t line)
 {
-	return (const struct pst_pol_inode_lists *)&t->arena.lines[line];
+	return (const struct pst_pol_inode_lists *)&t->arena.lines[line & (t->arena.size - 1)];
 }
 
 /* Folders with a list that are above the path, or are it, as it is written. */
@@ -237,6 +238,8 @@ static int put_inode(struct policy_tables *t, const struct pst_file_id *id, uint
 
 	if (!place)
 		return -ENOSPC;
+	if (place->ino == id->ino && place->dev == id->dev && place->lists == lists)
+		return 0;
 	__atomic_store_n(&place->lists, lists, __ATOMIC_RELEASE);
 	__atomic_store_n(&place->dev, id->dev, __ATOMIC_RELEASE);
 	__atomic_store_n(&place->ino, id->ino, __ATOMIC_RELEASE);
@@ -415,13 +418,13 @@ static void where_facts(
 			&half, of, pst_pol_inode(&half, head, w->above[i].dev, w->above[i].ino), !i);
 }
 
-void policy_inode_facts(const struct policy_tables *t, const struct policy_where *path,
-	const struct policy_where *path_to, const struct pst_file_id *executable, struct pst_act *a)
+void policy_inode_facts(const struct policy_tables *t, const struct policy_told *told, struct pst_act *a)
 {
 	const struct pst_half half = {.lines = t->room.lines, .mask = t->room.n_lines - 1};
 	const struct pst_pol_head *head = (const struct pst_pol_head *)t->room.lines;
 
-	where_facts(t, path, &a->path_inodes);
-	where_facts(t, path_to, &a->path_to_inodes);
-	a->executable_inode = pst_pol_inode(&half, head, executable->dev, executable->ino);
+	where_facts(t, &told->path, &a->path_inodes);
+	where_facts(t, &told->path_to, &a->path_to_inodes);
+	a->executable_inode = pst_pol_inode(&half, head, told->executable.dev, told->executable.ino);
+	a->target_inode = pst_pol_inode(&half, head, told->target.dev, told->target.ino);
 }

@@ -137,7 +137,7 @@ static bool takes_object(const struct policy_cond *c, const struct policy_act *a
 	case POLICY_FAMILIES:
 		return takes_word(c, act->family);
 	case POLICY_TARGETS:
-		return takes_text(c, act->target);
+		return takes_file(c, act->target, alias_in(c, act, POLICY_ALIAS_TARGET));
 	case POLICY_SIGNALS:
 		return takes_word(c, act->signal);
 	case POLICY_CAPABILITIES:

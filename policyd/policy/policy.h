@@ -122,7 +122,13 @@ enum policy_unknown {
 };
 
 /* A path that rules name, and which the act has under another name: by its inode. */
-enum policy_alias_of { POLICY_ALIAS_PATH, POLICY_ALIAS_PATH_TO, POLICY_ALIAS_EXECUTABLE, POLICY_ALIASES_OF };
+enum policy_alias_of {
+	POLICY_ALIAS_PATH,
+	POLICY_ALIAS_PATH_TO,
+	POLICY_ALIAS_EXECUTABLE,
+	POLICY_ALIAS_TARGET,
+	POLICY_ALIASES_OF,
+};
 enum policy_alias_as { POLICY_ALIAS_FILE, POLICY_ALIAS_IN, POLICY_ALIAS_ABOVE };
 
 struct policy_alias {

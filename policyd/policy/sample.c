@@ -95,7 +95,7 @@ static bool add_alias(
 		a.as = POLICY_ALIAS_IN;
 	if (p->kind == POLICY_TREE || !below(state, 4))
 		a.as = below(state, 3);
-	if (of == POLICY_ALIAS_EXECUTABLE) /* of which folders are not looked at */
+	if (of == POLICY_ALIAS_EXECUTABLE || of == POLICY_ALIAS_TARGET) /* their folders are not looked at */
 		a.as = POLICY_ALIAS_FILE;
 	while (at < s->act.n_aliases && s->aliases[at].of != of)
 		at++;
@@ -209,7 +209,8 @@ static void meet_object(uint64_t *state, const struct policy_cond *c, struct pol
 		act->family = word_of(state, c, 64);
 		break;
 	case POLICY_TARGETS:
-		act->target = path_of(state, c, s->target);
+		if (below(state, 8) || !add_alias(state, c, POLICY_ALIAS_TARGET, s))
+			act->target = path_of(state, c, s->target);
 		break;
 	case POLICY_SIGNALS:
 		act->signal = word_of(state, c, 65);

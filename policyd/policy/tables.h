@@ -73,7 +73,7 @@ struct policy_inodes {
 };
 /*
  * Looks up all of these paths, sets what is there, and forgets what was there the last time and is not any
- * more; also in tables that are in force: once after they are compiled, and again when files may have been
+ * more; also in tables that are in force: once after policy_verify(), and again when files may have been
  * replaced. No link is followed, as whoever may write to a folder would choose which file is meant. 0;
  * -ENOMEM.
  */
@@ -92,16 +92,21 @@ int policy_file_id(const char *path, struct pst_file_id *ret_id);
 void policy_facts(const struct policy_tables *tables, const struct policy_act *act, uint64_t cgroup,
 	struct pst_act *ret_act);
 
-/* What is told of a file's inodes; all 0: not known. */
+/* What is told of an act's inodes; all 0: not known. */
 struct policy_where {
 	struct pst_file_id id;
 	const struct pst_file_id *above; /* folders, the nearest first */
 	size_t n_above;
 };
 
+struct policy_told {
+	struct policy_where path, path_to;
+	struct pst_file_id executable, target;
+};
+
 /* Adds what rules have of them. */
-void policy_inode_facts(const struct policy_tables *tables, const struct policy_where *path,
-	const struct policy_where *path_to, const struct pst_file_id *executable, struct pst_act *act);
+void policy_inode_facts(
+	const struct policy_tables *tables, const struct policy_told *told, struct pst_act *act);
 
 struct policy_found {
 	uint32_t rule;   /* PST_POL_NO_RULE: none */

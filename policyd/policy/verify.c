@@ -28,26 +28,28 @@ static uint64_t cgroup_of(struct policy_tables *t, size_t i, const char *path)
 /* Files as the kernel tells them, for the act's aliases. */
 struct files {
 	struct pst_file_id ids[POLICY_ALIASES_OF], above[2][2];
-	struct policy_where path[2];
-	struct pst_file_id executable;
+	struct policy_told told;
 };
 
 /* The alias is what has this inode. */
 static void tell_file(struct files *f, const struct policy_alias *a, const struct pst_file_id *id)
 {
 	static const struct pst_file_id other = {.ino = 1, .dev = 9};
-	unsigned second = a->of == POLICY_ALIAS_PATH_TO;
+	bool second = a->of == POLICY_ALIAS_PATH_TO;
 	struct pst_file_id *above = f->above[second];
+	struct policy_where *where = second ? &f->told.path_to : &f->told.path;
 
 	if (a->of == POLICY_ALIAS_EXECUTABLE) {
-		f->executable = *id;
+		f->told.executable = *id;
+	} else if (a->of == POLICY_ALIAS_TARGET) {
+		f->told.target = *id;
 	} else if (a->as == POLICY_ALIAS_FILE) {
-		f->path[second].id = *id;
+		where->id = *id;
 	} else {
 		above[0] = above[1] = other;
 		above[a->as == POLICY_ALIAS_ABOVE] = *id;
-		f->path[second].above = above;
-		f->path[second].n_above = 2;
+		where->above = above;
+		where->n_above = 2;
 	}
 }
 
@@ -65,7 +67,7 @@ bool policy_sample_facts(struct policy_tables *t, size_t i, struct policy_sample
 		good = !policy_inode_set(t, &f.ids[k], s->act.aliases[k].path);
 		tell_file(&f, &s->act.aliases[k], &f.ids[k]);
 	}
-	policy_inode_facts(t, &f.path[0], &f.path[1], &f.executable, ret_act);
+	policy_inode_facts(t, &f.told, ret_act);
 	for (size_t k = 0; k < s->act.n_aliases; k++)
 		policy_inode_forget(t, &f.ids[k]);
 	return good;

@@ -267,6 +267,7 @@ enum pst_pol_inode_as {
 	PST_POL_AS_ABOVE, /* that, or one above it */
 	PST_POL_AS_EXECUTABLE,
 	PST_POL_AS_SCOPE_EXECUTABLE,
+	PST_POL_AS_TARGET,
 	PST_POL_INODE_AS,
 };
 
@@ -276,7 +277,7 @@ enum pst_pol_inode_as {
  */
 struct pst_pol_inode_lists {
 	__u32 of[PST_POL_INODE_AS][2];
-	__u32 pad[6];
+	__u32 pad[4];
 };
 static_assert(sizeof(struct pst_pol_inode_lists) == 64, "abi");
 
@@ -340,8 +341,7 @@ struct pst_act {
 	__u64 capabilities;
 	__u64 arguments[4]; /* lists that one of them is in: bit n of word n / 64 */
 	struct pst_act_inodes path_inodes, path_to_inodes;
-	__u32 executable_inode; /* as those */
-	__u32 pad2;
+	__u32 executable_inode, target_inode; /* as those */
 };
 static_assert(sizeof(struct pst_act) == 616, "abi");
 

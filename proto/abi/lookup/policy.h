@@ -405,6 +405,8 @@ PST_STRIDE_FN void pst_pol_object_lists(const struct pst_half *t, const struct p
 	pst_pol_multi_begin(t, s, PST_POL_TARGET, a->known & PST_KNOWN_TARGET);
 	if (a->known & PST_KNOWN_TARGET)
 		pst_pol_add_text(t, s, PST_POL_TARGET, a->target);
+	pst_pol_add_inode(
+		t, s, PST_POL_TARGET, a->target_inode, PST_POL_AS_TARGET, !(a->known & PST_KNOWN_TARGET));
 }
 
 /* Chunks in which the dimension may have a rule. */

@@ -100,27 +100,30 @@ static void must_agree(struct policy_tables *t, const struct policy_set *set, si
  */
 static void tell_inodes(struct policy_tables *t, const struct policy_act *act, struct pst_act *facts)
 {
-	struct pst_file_id above[PST_ABOVE_MAX], executable = {0};
-	struct policy_where path = {.above = above}, none = {0};
+	struct pst_file_id above[PST_ABOVE_MAX];
+	struct policy_told told = {.path.above = above};
 
 	for (size_t i = 0; i < act->n_aliases; i++) {
 		const struct policy_alias *a = &act->aliases[i];
 		struct pst_file_id id = {.ino = 1, .dev = 1 + a->of};
 
 		if (a->as != POLICY_ALIAS_FILE)
-			id.ino = 2 + path.n_above;
+			id.ino = 2 + told.path.n_above;
 		assert_int_equal(policy_inode_set(t, &id, a->path), 0);
 		if (a->of == POLICY_ALIAS_EXECUTABLE)
-			executable = id;
+			told.executable = id;
+		else if (a->of == POLICY_ALIAS_TARGET)
+			told.target = id;
 		else if (a->as == POLICY_ALIAS_FILE)
-			path.id = id;
+			told.path.id = id;
 		else
-			above[path.n_above++] = id;
+			above[told.path.n_above++] = id;
 	}
-	policy_inode_facts(t, &path, &none, &executable, facts);
-	policy_inode_forget(t, &path.id);
-	policy_inode_forget(t, &executable);
-	for (size_t i = 0; i < path.n_above; i++)
+	policy_inode_facts(t, &told, facts);
+	policy_inode_forget(t, &told.path.id);
+	policy_inode_forget(t, &told.executable);
+	policy_inode_forget(t, &told.target);
+	for (size_t i = 0; i < told.path.n_above; i++)
 		policy_inode_forget(t, &above[i]);
 }
 
@@ -236,6 +239,16 @@ static const struct {
 				"f"},
 			{"{operation: file.open, path: /x, same: [/e], executable: /x}", "none"},
 			{"{operation: file.open, path: /x, executable: /bin/b}", "both"}}},
+	/* another process by the inode of its program */
+	{POLICY("a",
+		 "  rules:\n"
+		 "    - {name: own, operations: process.ptrace, targets: [/bin/a, /bin/b], action: allow}\n"
+		 "    - {name: other, operations: process.ptrace, targets: {not: /bin/c}, action: deny}\n"),
+		{{"{operation: process.ptrace, target: /x, sameTarget: [/bin/b]}", "own"},
+			{"{operation: process.ptrace, sameTarget: [/bin/a]}", "own"},
+			{"{operation: process.ptrace, target: /x, sameTarget: [/bin/c]}", "none"},
+			{"{operation: process.ptrace, sameTarget: [/bin/c]}", "none"},
+			{"{operation: process.ptrace, target: /x, sameTarget: [/bin/d]}", "other"}}},
 	/* cgroups, by globs and all below */
 	{POLICY("a", "  scope: {cgroups: [/system.slice/x, \"/docker/*\"]}\n"
 		     "  rules: [{name: own, operations: process.exec, paths: /a, action: allow}, {name: all, "
@@ -500,14 +513,14 @@ static void cgroups_come_and_go(void **state)
 static uint32_t rule_of(const struct policy_tables *t, const struct pst_file_id *id,
 	const struct pst_file_id *above, size_t n)
 {
-	const struct policy_where path = {.id = *id, .above = above, .n_above = n}, none = {0};
+	const struct policy_told told = {.path = {.id = *id, .above = above, .n_above = n}};
 	struct policy_act act = POLICY_ACT_INIT;
 	struct pst_act facts;
 
 	act.op = PST_OP_FILE_OPEN;
 	act.path = "/elsewhere";
 	policy_facts(t, &act, 0, &facts);
-	policy_inode_facts(t, &path, &none, &none.id, &facts);
+	policy_inode_facts(t, &told, &facts);
 	return policy_lookup(room.lines, room.n_lines, &facts).rule;
 }
 
@@ -573,15 +586,38 @@ static void inodes_come_and_go(void **state)
 		assert_int_equal(rule_of_file(t, 1000 + i), 0);
 }
 
+/* Lines in force are anybody's who can write to them: nothing else is read, as a sanitizer sees. */
+static void inodes_in_scribbled_tables(void **state)
+{
+	static const char *const paths[] = {"/etc/s1", "/etc/ssh", "/etc", "/usr/bin", "/srv"};
+	PST_CLEANUP(policy_set_done) struct policy_set set = {0};
+	PST_CLEANUP(policy_tables_freep) struct policy_tables *t = NULL;
+	struct policy_inodes made;
+
+	(void)state;
+	policy_random_set(&set, 60, 6);
+	for (unsigned round = 0; round < 50; round++) {
+		policy_tables_freep(&t);
+		t = must_compile(&set);
+		for (unsigned i = 0; i < 500; i++) {
+			room.lines[policy_draw(policy_tables_made(t).lines)].u32[policy_draw(16)] =
+				policy_draw(4) ? policy_draw(UINT32_MAX) : policy_draw(LINES);
+			(void)set_inode(t, 1 + policy_draw(3), 5, paths[policy_draw(5)]);
+			(void)rule_of_file(t, 1 + policy_draw(3));
+		}
+		assert_int_equal(policy_inodes_fill(t, &made), 0);
+	}
+}
+
 /* As many folders that rules name as an act can have above it; more are refused, and counted where they are
  * more all the same. */
 static void folders_above(void **state)
 {
 	static const char *const names[] = {
 		"/", "/a", "/a/b", "/a/b/c", "/a/b/c/d", "/a/b/c/d/e", "/a/b/c/d/e/f", "/a/b/c/d/e/f/g"};
-	struct pst_file_id above[12], none = {0};
+	struct pst_file_id above[12];
 	PST_CLEANUP(pst_freep) char *text = NULL;
-	struct policy_where path = {.above = above, .n_above = 12}, other = {0};
+	struct policy_told told = {.path = {.above = above, .n_above = 12}};
 	struct policy_act act = POLICY_ACT_INIT;
 	struct pst_act facts;
 	char all[2048] = "";
@@ -612,13 +648,13 @@ static void folders_above(void **state)
 
 		act.uid = uid;
 		policy_facts(t, &act, 0, &facts);
-		policy_inode_facts(t, &path, &other, &none, &facts);
+		policy_inode_facts(t, &told, &facts);
 		found = policy_lookup(room.lines, room.n_lines, &facts);
 		assert_int_equal(found.rule, uid < PST_POL_ABOVE ? uid : PST_POL_NO_RULE);
 		assert_false(found.cut);
 	}
 	assert_int_equal(policy_inode_set(t, &above[9], "/a"), 0); /* bound once more, into itself */
-	policy_inode_facts(t, &path, &other, &none, &facts);
+	policy_inode_facts(t, &told, &facts);
 	assert_true(policy_lookup(room.lines, room.n_lines, &facts).cut);
 	snprintf(all + strlen(all), sizeof(all) - strlen(all),
 		"    - {name: more, operations: file.open, paths: {directory: /a/b/c/d/e/f/g/h, recursive: "
@@ -872,6 +908,7 @@ int main(void)
 		cmocka_unit_test(globs_that_multiply_are_refused),
 		cmocka_unit_test(cgroups_come_and_go),
 		cmocka_unit_test(inodes_come_and_go),
+		cmocka_unit_test(inodes_in_scribbled_tables),
 		cmocka_unit_test(folders_above),
 		cmocka_unit_test(inodes_of_files),
 		cmocka_unit_test(spoiled_tables_are_found),
