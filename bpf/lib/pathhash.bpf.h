@@ -6,7 +6,7 @@
 #include "bpf/lib/path.bpf.h"
 #include "proto/abi/lookup/pathhash.h"
 
-#define PATHHASH_WORDS (PST_PATH_MAX / 8)
+#define PATHHASH_PART 64 /* words */
 
 /* The loader draws it; who makes tables of hashes is told. */
 const volatile __u64 cfg_path_key[2] = {0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9};
@@ -19,20 +19,26 @@ static __always_inline __u64 pst_pathhash_at(const struct pst_path *p, __u32 off
 	return *(const __u64 *)(p->buf + (at & (PST_PATH_MAX_MASK)));
 }
 
-/* Of buf[off .. PST_PATH_MAX). */
-static __always_inline __u64 pst_path_hash(const struct pst_path *p)
+/* Of buf[off .. PST_PATH_MAX), in parts: the words from @at on. */
+static __always_inline void pst_path_hash_part(const struct pst_path *p, struct pst_pathhash *hash, __u32 at)
 {
-	__u32 off = p->off, len = PST_PATH_MAX - off;
-	struct pst_pathhash s;
+	struct pst_pathhash s = *hash;
 
-	pst_pathhash_begin(&s, cfg_path_key[0], cfg_path_key[1]);
-	for (int i = 0; i < PATHHASH_WORDS; i++) {
-		if (off + 8 > PST_PATH_MAX)
+	for (int i = 0; i < PATHHASH_PART; i++) {
+		if (at + 8 > PST_PATH_MAX)
 			break;
-		pst_pathhash_word(&s, pst_pathhash_at(p, off));
-		off += 8;
+		pst_pathhash_word(&s, pst_pathhash_at(p, at));
+		at += 8;
 	}
-	return pst_pathhash_end(&s, pst_pathhash_at(p, off), len);
+	*hash = s;
+}
+
+static __always_inline __u64 pst_path_hash_end(const struct pst_path *p, const struct pst_pathhash *hash)
+{
+	__u32 len = PST_PATH_MAX - p->off;
+	struct pst_pathhash s = *hash;
+
+	return pst_pathhash_end(&s, pst_pathhash_at(p, p->off + (len & ~7u)), len);
 }
 
 #endif

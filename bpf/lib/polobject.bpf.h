@@ -48,10 +48,11 @@ struct object {
 	struct pst_path path; /* first: the buffer that classes are looked up in */
 	struct pst_object facts;
 	volatile __u64 owner;
-	volatile __u32 dev;     /* of the file system that the walk is in; 0: not looked at yet */
-	volatile __u32 up;      /* came from what is in this directory, and not from a mount on it */
-	volatile __u32 beyond;  /* the root of the mount */
-	volatile __u32 lacks;   /* enum pst_object_known: what turned out not to be told */
+	volatile __u32 dev;    /* of the file system that the walk is in; 0: not looked at yet */
+	volatile __u32 up;     /* came from what is in this directory, and not from a mount on it */
+	volatile __u32 beyond; /* the root of the mount */
+	volatile __u32 lacks;  /* enum pst_object_known: what turned out not to be told */
+	struct pst_pathhash hash;
 	struct object_dentry d; /* where the walk is: the stack is short */
 	__u8 raw[OBJECT_RAW];   /* the head of one of the kernel's structs, read at once */
 };
@@ -333,12 +334,28 @@ static __always_inline void object_climb(__u32 which, struct object *w)
 	w->facts.odd |= PST_ODD_CUT;
 }
 
-/* Not static, as pst_path_climb(): 512 words at most. */
-__noinline __u64 pst_object_hash(__u32 which)
+/* Not static, as pst_path_climb(). */
+__noinline int pst_object_hash(__u32 which, __u32 at)
 {
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
 
-	return w ? pst_path_hash(&w->path) : 0;
+	if (w)
+		pst_path_hash_part(&w->path, &w->hash, at);
+	return 0;
+}
+
+static __always_inline __u64 object_hash(__u32 which, struct object *w)
+{
+	__u32 at = w->path.off;
+
+	pst_pathhash_begin(&w->hash, cfg_path_key[0], cfg_path_key[1]);
+	for (int i = 0; i < PST_PATH_MAX / 8 / PATHHASH_PART; i++) {
+		if (at + 8 > PST_PATH_MAX)
+			break;
+		pst_object_hash(which, at);
+		at += 8 * PATHHASH_PART;
+	}
+	return pst_path_hash_end(&w->path, &w->hash);
 }
 
 /* Which namespace the mount is in. An unmounted one is in none; the kernel's own say an error, and those of
@@ -378,7 +395,7 @@ static __always_inline void pst_object_walk(__u32 which, struct object *w)
 	if (o->odd & (PST_ODD_CUT | PST_ODD_NOWHERE | PST_ODD_DETACHED | PST_ODD_MOUNTLESS))
 		return;
 	o->known |= PST_OBJECT_PATH;
-	o->path_hash = pst_object_hash(which);
+	o->path_hash = object_hash(which, w);
 }
 
 /* False: another task has used the buffer since this one began; what was made of it counts for nothing. */
