@@ -411,6 +411,58 @@ static void test_files_first(void **state)
 	assert_non_null(strstr(force_error(fenv.force), "b.yaml:1:"));
 }
 
+/* Files that are too many for the tables: what is in force stays, and what was applied is not forgotten. */
+static void test_files_large(void **state)
+{
+	char name[32], *text = NULL;
+	uint64_t first;
+
+	(void)state;
+	force_start();
+	assert_ok(APPLY(DENY("one", "/a")));
+	force_settle();
+	for (int i = 0; i < 11; i++) {
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		fprintf(f,
+			POLICY("large-%d", SCOPED
+				"  rules:\n    - {name: r, operations: file.open, action: deny, paths: ["),
+			i);
+		for (int k = 0; k < 1000; k++)
+			fprintf(f, "%s/%d/%d", k ? ", " : "", i, k);
+		fprintf(f, "]}\n");
+		assert_int_equal(fclose(f), 0);
+		snprintf(name, sizeof(name), "%d.yaml", i);
+		write_policy(name, text);
+		free(text);
+	}
+	assert_int_not_equal(force_reload(fenv.force), 0);
+	assert_non_null(strstr(force_error(fenv.force), "more than 10,000 different patterns"));
+	assert_string_equal(verdict_on(OPEN("/a")), "deny one r");
+	first = fenv.page->generation;
+	force_restart();
+	assert_int_equal(fenv.page->generation, first);
+	assert_non_null(strstr(force_error(fenv.force), "more than 10,000 different patterns"));
+	assert_int_equal(number_of(ASK("policy_list"), "total"), 12);
+	assert_refused(APPLY(DENY("two", "/b")), "different patterns");
+	for (int i = 1; i < 11; i++) {
+		snprintf(name, sizeof(name), "%d.yaml", i);
+		write_policy(name, "# none\n");
+	}
+	assert_int_not_equal(force_reload(fenv.force), 0); /* a file without any is none */
+	for (int i = 1; i < 11; i++) {
+		char path[200];
+
+		snprintf(path, sizeof(path), "%s/%d.yaml", fenv.folder, i);
+		assert_return_code(unlink(path), errno);
+	}
+	assert_int_equal(force_reload(fenv.force), 0);
+	force_settle();
+	assert_string_equal(verdict_on(OPEN("/a")), "deny one r");
+	assert_string_equal(verdict_on(OPEN("/0/5")), "deny large-0 r");
+}
+
 /* ---- other tables ---- */
 
 static void test_later(void **state)
@@ -476,6 +528,7 @@ int main(void)
 		TEST(test_not_saved),
 		TEST(test_files),
 		TEST(test_files_first),
+		TEST(test_files_large),
 		TEST(test_later),
 		TEST(test_same_tables),
 	};
