@@ -15,7 +15,10 @@
 static bool is_true(const msgpack_object *request, const char *key)
 {
 	const msgpack_object *o = pst_ctl_get(request, key);
+	uint64_t number;
 
+	if (pst_ctl_u64(request, key, &number))
+		return number;
 	return o && o->type == MSGPACK_OBJECT_BOOLEAN && o->via.boolean;
 }
 

@@ -166,7 +166,9 @@ static void test_host(void **state)
 	force_settle();
 	assert_string_equal(verdict_on(OPEN("/a")), "audit all r");
 	assert_refused(ASK("policy_mode", T("name", "all"), T("mode", "enforce")), "any process of the host");
-	assert_ok(ASK("policy_mode", T("name", "all"), T("mode", "enforce"), Y("host")));
+	assert_refused(ASK("policy_mode", T("name", "all"), T("mode", "enforce"), T("host", "no")),
+		"any process of the host");
+	assert_ok(ASK("policy_mode", T("name", "all"), T("mode", "enforce"), N("host", 1)));
 	force_settle();
 	assert_string_equal(verdict_on(OPEN("/a")), "deny all r");
 	assert_ok(ASK("policy_mode", T("name", "all"), T("mode", "off")));
