@@ -87,6 +87,22 @@ int force_reload(struct force *f)
 	return e;
 }
 
+/* What was applied is not forgotten when the files are too many for it. */
+static int first_list(struct force *f, const struct force_list *by, struct pst_conf_errors *errors,
+	struct force_list *ret_list)
+{
+	static const struct force_list none;
+	struct pst_conf_errors unsaid = {0};
+	int e = force_list_merge(&f->files, by, errors, ret_list);
+
+	if (!e || e == -ENOMEM)
+		return e;
+	f->held = HELD_FILES;
+	force_list_merge(&none, by, &unsaid, ret_list);
+	pst_conf_errors_done(&unsaid);
+	return e;
+}
+
 /* At first: files that are good, with what was changed by command. */
 static int first_load(struct force *f, const struct force_list *by)
 {
@@ -96,14 +112,18 @@ static int first_load(struct force *f, const struct force_list *by)
 
 	log_warnings(&warnings);
 	f->held = e ? HELD_FILES : f->held;
-	k = force_list_merge(&f->files, by, &errors, &list);
-	k = k ? k : force_build(f, &list, false, &errors);
-	force_list_done(&list);
+	k = first_list(f, by, &errors, &list);
+	e = e ? e : k;
+	k = force_build(f, &list, false, &errors);
+	if (k) { /* as when there are no tables: it is known, and waits */
+		f->next.list = list;
+		f->pending = true;
+	}
 	e = e ? e : k;
 	f->reloads->value++;
 	f->reload_errors->value += e != 0;
 	force_note(f, e, &errors);
-	return k == -ENOMEM ? k : 0;
+	return e == -ENOMEM ? e : 0;
 }
 
 /* ---- the saved state ---- */
@@ -200,7 +220,8 @@ static void follow_levels(struct force *f)
 	v->levels = levels; /* once, also if it fails */
 	e = force_list_copy(&v->list, &list);
 	e = e ? e : force_build(f, &list, false, &errors);
-	force_note(f, e, &errors);
+	if (e)
+		force_note(f, e, &errors);
 	force_commit(f);
 }
 

@@ -287,6 +287,8 @@ const char *force_state_name(const struct force *force);
 /* force_ops.c */
 int force_ops(struct force *force);
 /* force_show.c */
+/* How long the set is still on trial; 0: it is not. */
+uint64_t force_seconds_left(const struct force *force);
 int force_on_list(
 	void *force, const msgpack_object *request, struct pst_buf *reply, char *error, size_t size);
 int force_on_show(

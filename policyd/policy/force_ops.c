@@ -15,7 +15,10 @@
 static bool is_true(const msgpack_object *request, const char *key)
 {
 	const msgpack_object *o = pst_ctl_get(request, key);
+	uint64_t number;
 
+	if (pst_ctl_u64(request, key, &number))
+		return number;
 	return o && o->type == MSGPACK_OBJECT_BOOLEAN && o->via.boolean;
 }
 
@@ -44,18 +47,14 @@ static int refuse(int e, const struct pst_conf_errors *errors, char *error, size
 
 static void put_warnings(struct pst_buf *out, const struct force *f, const struct pst_conf_errors *warnings)
 {
-	char unsaved[512];
 	uint32_t n = 0;
 
-	saving_warning(&f->saved, unsaved, sizeof(unsaved));
 	for (const char *p = warnings->text; p && *p; p += strcspn(p, "\n"), p += *p == '\n')
 		n++;
 	pst_mp_str(out, "warnings");
-	pst_mp_array(out, n + (*unsaved != 0) + force_is_blind(f));
+	pst_mp_array(out, n + force_is_blind(f));
 	if (force_is_blind(f))
 		pst_mp_str(out, FORCE_BLIND);
-	if (*unsaved)
-		pst_mp_str(out, unsaved);
 	for (const char *p = warnings->text; p && *p; p += strcspn(p, "\n"), p += *p == '\n') {
 		char line[512];
 
@@ -66,11 +65,16 @@ static void put_warnings(struct pst_buf *out, const struct force *f, const struc
 
 static int answer(const struct force *f, const struct pst_conf_errors *warnings, struct pst_buf *reply)
 {
-	pst_mp_map(reply, 4);
+	char unsaved[512];
+
+	saving_warning(&f->saved, unsaved, sizeof(unsaved));
+	pst_mp_map(reply, 6);
 	pst_mp_str(reply, "ok");
 	pst_mp_bool(reply, true);
 	force_put_text(reply, "state", force_state_name(f));
 	force_put_uint(reply, "generation", guard_generation(&f->tables.half));
+	force_put_uint(reply, "until_s", force_seconds_left(f));
+	force_put_text(reply, "warning", unsaved);
 	put_warnings(reply, f, warnings);
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 #define POLICIES_A_REPLY 500u
 #define RULES_A_REPLY    1000u
-#define TEXT_A_REPLY     (256u << 10)
+#define TEXT_A_REPLY     (512u << 10)
 
 static struct force_levels levels_of(const struct force *f)
 {
@@ -29,7 +29,7 @@ static void put_policy(struct pst_buf *out, const struct force_item *item, const
 	pst_mp_str(out, force_level_name(force_level_of(p, levels)));
 }
 
-static uint64_t seconds_left(const struct force *f)
+uint64_t force_seconds_left(const struct force *f)
 {
 	uint64_t now = pst_now_boot_ns();
 
@@ -55,7 +55,7 @@ int force_on_list(void *arg, const msgpack_object *request, struct pst_buf *repl
 	force_put_uint(reply, "generation", guard_generation(&f->tables.half));
 	force_put_text(reply, "state", force_state_name(f));
 	force_put_text(reply, "error", force_error(f));
-	force_put_uint(reply, "until_s", seconds_left(f));
+	force_put_uint(reply, "until_s", force_seconds_left(f));
 	force_put_uint(reply, "total", list->n);
 	pst_mp_str(reply, "policies");
 	pst_mp_array(reply, (uint32_t)n);

@@ -166,7 +166,9 @@ static void test_host(void **state)
 	force_settle();
 	assert_string_equal(verdict_on(OPEN("/a")), "audit all r");
 	assert_refused(ASK("policy_mode", T("name", "all"), T("mode", "enforce")), "any process of the host");
-	assert_ok(ASK("policy_mode", T("name", "all"), T("mode", "enforce"), Y("host")));
+	assert_refused(ASK("policy_mode", T("name", "all"), T("mode", "enforce"), T("host", "no")),
+		"any process of the host");
+	assert_ok(ASK("policy_mode", T("name", "all"), T("mode", "enforce"), N("host", 1)));
 	force_settle();
 	assert_string_equal(verdict_on(OPEN("/a")), "deny all r");
 	assert_ok(ASK("policy_mode", T("name", "all"), T("mode", "off")));
@@ -207,6 +209,9 @@ static void test_trial(void **state)
 	assert_ok(APPLY(DENY("two", "/b"), N("for_s", 30)));
 	force_settle();
 	assert_in_range(number_of(ASK("policy_list"), "until_s"), 20, 30);
+	assert_in_range(
+		number_of(ASK("policy_upload", T("id", "x"), T("file", "x"), T("text", "")), "until_s"), 20,
+		30);
 	assert_string_equal(verdict_on(OPEN("/b")), "deny two r");
 	assert_refused(APPLY(DENY("three", "/c")), "on trial");
 	assert_refused(ASK("policy_delete", L("names", "one")), "on trial");
@@ -329,16 +334,12 @@ static void test_state_lost(void **state)
 static void test_not_saved(void **state)
 {
 	char path[100];
-	const msgpack_object *warnings;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/policyd.policies", env.dir);
 	force_start();
 	obstruct(path);
-	warnings = pst_ctl_get(APPLY(DENY("one", "/a")), "warnings");
-	assert_int_equal(warnings->via.array.size, 1);
-	assert_non_null(memmem(warnings->via.array.ptr[0].via.str.ptr,
-		warnings->via.array.ptr[0].via.str.size, "this change is lost", 19));
+	assert_non_null(strstr(text_of(APPLY(DENY("one", "/a")), "warning"), "this change is lost"));
 	clear(path);
 	for (int i = 0; i < 16; i++)
 		force_tick(fenv.force, 0);
@@ -411,6 +412,58 @@ static void test_files_first(void **state)
 	assert_non_null(strstr(force_error(fenv.force), "b.yaml:1:"));
 }
 
+/* Files that are too many for the tables: what is in force stays, and what was applied is not forgotten. */
+static void test_files_large(void **state)
+{
+	char name[32], *text = NULL;
+	uint64_t first;
+
+	(void)state;
+	force_start();
+	assert_ok(APPLY(DENY("one", "/a")));
+	force_settle();
+	for (int i = 0; i < 11; i++) {
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		fprintf(f,
+			POLICY("large-%d", SCOPED
+				"  rules:\n    - {name: r, operations: file.open, action: deny, paths: ["),
+			i);
+		for (int k = 0; k < 1000; k++)
+			fprintf(f, "%s/%d/%d", k ? ", " : "", i, k);
+		fprintf(f, "]}\n");
+		assert_int_equal(fclose(f), 0);
+		snprintf(name, sizeof(name), "%d.yaml", i);
+		write_policy(name, text);
+		free(text);
+	}
+	assert_int_not_equal(force_reload(fenv.force), 0);
+	assert_non_null(strstr(force_error(fenv.force), "more than 10,000 different patterns"));
+	assert_string_equal(verdict_on(OPEN("/a")), "deny one r");
+	first = fenv.page->generation;
+	force_restart();
+	assert_int_equal(fenv.page->generation, first);
+	assert_non_null(strstr(force_error(fenv.force), "more than 10,000 different patterns"));
+	assert_int_equal(number_of(ASK("policy_list"), "total"), 12);
+	assert_refused(APPLY(DENY("two", "/b")), "different patterns");
+	for (int i = 1; i < 11; i++) {
+		snprintf(name, sizeof(name), "%d.yaml", i);
+		write_policy(name, "# none\n");
+	}
+	assert_int_not_equal(force_reload(fenv.force), 0); /* a file without any is none */
+	for (int i = 1; i < 11; i++) {
+		char path[200];
+
+		snprintf(path, sizeof(path), "%s/%d.yaml", fenv.folder, i);
+		assert_return_code(unlink(path), errno);
+	}
+	assert_int_equal(force_reload(fenv.force), 0);
+	force_settle();
+	assert_string_equal(verdict_on(OPEN("/a")), "deny one r");
+	assert_string_equal(verdict_on(OPEN("/0/5")), "deny large-0 r");
+}
+
 /* ---- other tables ---- */
 
 static void test_later(void **state)
@@ -476,6 +529,7 @@ int main(void)
 		TEST(test_not_saved),
 		TEST(test_files),
 		TEST(test_files_first),
+		TEST(test_files_large),
 		TEST(test_later),
 		TEST(test_same_tables),
 	};
