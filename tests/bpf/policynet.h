@@ -53,6 +53,9 @@ enum how {
 	NO_FAMILY,  /* AF_UNSPEC */
 	SHORT,      /* an address that is cut */
 	FASTOPEN,
+	CONNECTED,  /* no address, as there is a connection */
+	BY_32_BITS, /* as 32-bit callers listen, */
+	BY_SOCKETCALL,
 };
 
 struct deed {
@@ -120,9 +123,40 @@ static int prepared(const struct deed *d)
 		_exit(202);
 	if ((d->op == PST_OP_NET_LISTEN || d->op == PST_OP_NET_ACCEPT) && bind(fd, (void *)&at, bytes))
 		_exit(203);
+	if (d->how == CONNECTED && connect(fd, (void *)&at, bytes))
+		_exit(206);
 	if (d->op == PST_OP_NET_ACCEPT && (listen(fd, 1) || visit(d->family, (void *)&at, bytes)))
 		_exit(204);
 	return fd;
+}
+
+/* What the CPU puts into the registers of 32-bit callers is not preserved. */
+static long call32(long nr, long a, long b)
+{
+	long ret;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(ret)
+			 : "a"(nr), "b"(a), "c"(b)
+			 : "memory", "r8", "r9", "r10", "r11");
+	errno = ret < 0 ? (int)-ret : 0;
+	return ret;
+}
+
+static int listened(const struct deed *d, int fd)
+{
+	uint32_t *low;
+
+	if (d->how == BY_32_BITS)
+		return (int)call32(363, fd, 1);
+	if (d->how != BY_SOCKETCALL)
+		return listen(fd, 1);
+	low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (low == MAP_FAILED)
+		return -1;
+	low[0] = (uint32_t)fd;
+	low[1] = 1;
+	return (int)call32(102, 4, (long)low);
 }
 
 static int acted(const struct deed *d, int fd)
@@ -138,11 +172,13 @@ static int acted(const struct deed *d, int fd)
 			return (int)sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (void *)&at, bytes);
 		return connect(fd, (void *)&at, bytes);
 	case PST_OP_NET_SENDMSG:
+		if (d->how == CONNECTED)
+			return (int)send(fd, "x", 1, MSG_NOSIGNAL);
 		return (int)sendto(fd, "x", 1, MSG_NOSIGNAL, (void *)&at, bytes);
 	case PST_OP_NET_BIND:
 		return bind(fd, (void *)&at, bytes);
 	case PST_OP_NET_LISTEN:
-		return listen(fd, 1);
+		return listened(d, fd);
 	default:
 		return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	}
@@ -327,7 +363,8 @@ static int hook_of(const struct deed *d)
 {
 	bool left = HOOKS & WITH_GROUPS && d->how == SHORT;
 
-	if (!(OPS & PST_OP_BIT(d->op)) || (d->how == NO_FAMILY && d->op == PST_OP_NET_CONNECT))
+	if (!(OPS & PST_OP_BIT(d->op)) || d->how == CONNECTED ||
+		(d->how == NO_FAMILY && d->op == PST_OP_NET_CONNECT))
 		return 0;
 	if (HOOKS & WITH_LSM)
 		return PST_HOOK_LSM;
@@ -500,12 +537,20 @@ struct row {
 	const char *rule;
 };
 
-/* Kernels without MPTCP have no such sockets. */
+static void do_getpid32(void *arg)
+{
+	(void)arg;
+	_exit(call32(20, 0, 0) != getpid());
+}
+
+/* Kernels without MPTCP have no such sockets, and some take no int 0x80. */
 static bool is_there(const struct deed *d)
 {
 	int fd = socket(d->family, d->type | SOCK_CLOEXEC, d->protocol);
 
 	close(fd);
+	if (d->how == BY_32_BITS || d->how == BY_SOCKETCALL)
+		return !reap(run(do_getpid32, NULL));
 	return fd >= 0 || d->protocol != IPPROTO_MPTCP;
 }
 
@@ -606,6 +651,7 @@ static void check_sendmsg(void)
 		{{PST_OP_NET_SENDMSG, UDP4, "0.0.0.0", 54, PLAIN, "127.0.0.1", 0}, "here"},
 		{{PST_OP_NET_SENDMSG, UDP6, "::", 54, PLAIN, "::1", 0}, "here"},
 		{{PST_OP_NET_SENDMSG, UDP4, "10.1.2.3", 54, NO_FAMILY, NULL, 0}, "tens"},
+		{{PST_OP_NET_SENDMSG, UDP4, "10.1.2.3", 54, CONNECTED, NULL, 0}, ""},
 		{{PST_OP_NET_SENDMSG, RAW4, "10.1.2.3", 0, PLAIN, NULL, 0}, "tens"},
 		{{PST_OP_NET_CONNECT, UDP4, "10.1.2.3", 53, PLAIN, NULL, 0}, ""},
 	};
@@ -636,6 +682,9 @@ static void check_own(void)
 		{{PST_OP_NET_BIND, TCP4, "0.0.0.0", 2000, NO_FAMILY, NULL, 0}, "any"},
 		{{PST_OP_NET_BIND, UNIX, "/nowhere/x", 0, PLAIN, NULL, 0}, ""},
 		{{PST_OP_NET_LISTEN, TCP4, "127.0.0.5", 2000, PLAIN, NULL, 0}, "listen"},
+		{{PST_OP_NET_LISTEN, TCP4, "127.0.0.5", 2000, BY_32_BITS, NULL, 0}, "listen"},
+		{{PST_OP_NET_LISTEN, TCP4, "127.0.0.5", 2000, BY_SOCKETCALL, NULL, 0}, "listen"},
+		{{PST_OP_NET_LISTEN, TCP6, "::1", 2000, BY_SOCKETCALL, NULL, 0}, "listen six"},
 		{{PST_OP_NET_LISTEN, TCP4, "127.0.0.6", 2000, PLAIN, NULL, 0}, ""},
 		{{PST_OP_NET_LISTEN, TCP6, "::1", 2000, PLAIN, NULL, 0}, "listen six"},
 		{{PST_OP_NET_LISTEN, TCP6, "::ffff:127.0.0.5", 2000, PLAIN, NULL, 0}, "listen"},
