@@ -120,10 +120,12 @@ static __always_inline int own(__u32 op, __u32 hook, struct socket *socket)
 /* TCP has no address to send to but with MSG_FASTOPEN, and then connects. */
 static __always_inline bool is_tcp(struct socket *socket)
 {
-	__u32 family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);
-	__u32 protocol = BPF_CORE_READ(socket, sk, sk_protocol);
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	__u32 protocol = BPF_CORE_READ(sk, sk_protocol);
 
-	return polnet_is_ip(family) && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+	return polnet_is_ip(BPF_CORE_READ(sk, __sk_common.skc_family)) &&
+	       BPF_CORE_READ(sk, sk_type) == SOCK_STREAM &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
 /* Called for all that is sent: what most have not is looked for by plain loads. */

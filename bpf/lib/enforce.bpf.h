@@ -284,6 +284,7 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 	bool can_deny = hook == PST_HOOK_LSM || hook == PST_HOOK_CGROUP;
 	__u32 action = v->action, done = PST_DONE_TOLD, error;
 	__u64 words[2];
+	int denied = 0;
 
 	if (action < PST_ACT_AUDIT || action > PST_ACT_KILL)
 		return 0;
@@ -303,7 +304,9 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 	error = v->error & 0xfff;
 	if (!error)
 		error = ENFORCE_EPERM;
-	return -(int)error;
+	pst_hide(denied); /* since 6.12 the verifier wants to know that it is an errno: of a difference it
+			     does */
+	return denied - (int)error;
 }
 
 #endif
