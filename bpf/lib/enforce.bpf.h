@@ -236,7 +236,7 @@ __noinline int enforce_out(void)
 }
 
 /* @how: enum pst_policy_hook, and from bit 8 on enum pst_policy_done. */
-static __always_inline void enforce_tell(__u32 op, __u32 how, const struct pst_verdict *v)
+static __always_inline void enforce_tell(__u32 op, __u32 how, const struct pst_verdict *v, bool paths)
 {
 	struct enforce_area *a = enforce_area_here();
 	struct policy_scratch *p = policy_scratch_here();
@@ -248,10 +248,22 @@ static __always_inline void enforce_tell(__u32 op, __u32 how, const struct pst_v
 	a->owner = me;
 	enforce_head(a, op, how, v);
 	enforce_act(&a->rec, &p->act);
-	enforce_paths(op);
+	if (paths)
+		enforce_paths(op);
 	if (a->owner != me || j->owner != me) /* what was gathered may be another task's */
 		enforce_head(a, op, how, v);
 	enforce_out();
+}
+
+/* Of operations without a file, in a frame of its own; the verdict by its two words. */
+__noinline int enforce_tell_plain(__u32 op, __u32 how, __u64 low, __u64 high)
+{
+	__u64 words[2] = {low, high};
+	struct pst_verdict v;
+
+	__builtin_memcpy(&v, words, sizeof(v));
+	enforce_tell(op, how, &v, false);
+	return 0;
 }
 
 /* ---- what is done ---- */
@@ -271,6 +283,8 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 	bool can_deny = hook == PST_HOOK_LSM || hook == PST_HOOK_CGROUP;
 	bool again = pst_gate_past() > 0; /* another generation told it, and counted it */
 	__u32 action = v->action, done = PST_DONE_TOLD, error;
+	__u64 words[2];
+	int denied = 0;
 
 	if (action < PST_ACT_AUDIT || action > PST_ACT_KILL)
 		return 0;
@@ -282,14 +296,19 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 		done = PST_DONE_KILLED;
 	else if (action >= PST_ACT_THROTTLE && can_deny)
 		done = PST_DONE_DENIED;
-	if (!again)
-		enforce_tell(op, hook | done << 8, v);
+	__builtin_memcpy(words, v, sizeof(*v));
+	if (!again && ENFORCE_PATHS & PST_OP_BIT(op))
+		enforce_tell(op, hook | done << 8, v, true);
+	else if (!again)
+		enforce_tell_plain(op, hook | done << 8, words[0], words[1]);
 	if (action < PST_ACT_THROTTLE || !can_deny)
 		return 0;
 	error = v->error & 0xfff;
 	if (!error)
 		error = ENFORCE_EPERM;
-	return -(int)error;
+	pst_hide(denied); /* since 6.12 the verifier wants to know that it is an errno: of a difference it
+			     does */
+	return denied - (int)error;
 }
 
 #endif

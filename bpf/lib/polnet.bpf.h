@@ -112,6 +112,23 @@ static __always_inline void polnet_own(struct judge_end *e, struct sock *sk)
 	polnet_port(e, BPF_CORE_READ(sk, __sk_common.skc_num));
 }
 
+/* The other end's. False: it is connected no more. */
+static __always_inline bool polnet_peer(struct judge_end *e, struct sock *sk)
+{
+	__u32 addr[4] = {};
+
+	if (e->family == AF_INET) {
+		polnet_ip4(e, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else if (e->family == AF_INET6) {
+		bpf_core_read(addr, sizeof(addr), &sk->__sk_common.skc_v6_daddr);
+		polnet_ip6(e, addr);
+	} else {
+		return true;
+	}
+	polnet_port(e, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)));
+	return e->addr[0] | e->addr[1] | (e->is_ip6 ? e->addr[2] : 0) | e->addr[3];
+}
+
 /* Who connects or sends to no address gets the socket's own, or this machine's. */
 static __always_inline void polnet_other(struct judge_end *e, struct sock *sk)
 {
