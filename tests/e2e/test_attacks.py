@@ -175,6 +175,8 @@ class Field:
 
     def do(self, row, scene):
         """(what came of it, what was seen, was it done)"""
+        if row.op == "process.module":
+            deeds.libc.syscall(deeds.NR_DELETE_MODULE, b"udp_diag", os.O_NONBLOCK)
         came, seen = self.runner(row.op).ask(row.deed, row.door, row.way, row.who, scene.folder, scene.name, *self.words(row)(row.more))
         return came, seen, scene.done(seen)
 
@@ -268,8 +270,8 @@ class Engine:
 class Outcome:
     """One row against a policy."""
 
-    def __init__(self, row, level, why, came, seen, done):
-        self.row, self.level, self.why = row, level, why
+    def __init__(self, row, rung, level, came, seen, done):
+        self.row, self.rung, self.level, self.why = row, rung, level, row.why(rung, KERNEL)
         self.came, self.seen, self.done = came, seen, done
 
     @property
@@ -287,7 +289,7 @@ class Outcome:
         if self.row.race:
             bad = re.findall(rf"(?:^| )(?!ok=|{attacks.ERRNO}=|EOWNERDEAD=|ENOENT=)(?!killed)(\S+)", self.came)
             return "passed" if self.passed else f"ended otherwise: {bad}" if bad else None
-        if self.passed and not (self.level == "kill" and self.row.stops_late):
+        if self.passed and not self.row.stops_late(self.rung):
             return "passed"
         want = attacks.ERRNO if self.level == "deny" else "killed"
         return None if self.came == want else f"was not {want}"
@@ -323,7 +325,7 @@ class UnderPolicies(unittest.TestCase):
             if came.startswith("cannot: "):
                 cannot.append(row.name)
                 continue
-            outcomes.append(Outcome(row, level, row.why(rung, KERNEL), came, seen, done))
+            outcomes.append(Outcome(row, rung, level, came, seen, done))
             control = field.control(row)
             if control[0].split("=")[0] != "ok" or "!" in control[1]:
                 wrong.append(f"{row.op}: {row.name}: its control: {control}")
