@@ -146,7 +146,7 @@ row("read, in a group of its own below", "file.open", "read", who="leaves", more
 row("read, leaves its group", "file.open", "read", who="leaves", more=("OUTSIDE",), passes=always(LEAVES))
 row("read, long", "file.open", "read", file=f"{LONG}/secret")
 row("read, deep", "file.open", "read", file=f"{NESTED}/secret", passes=by_name(DEEP))
-row("read, far", "file.open", "read", file=f"{FARTHER}/secret", way="descend", rules=BELOW, passes=by_name(FAR))
+row("read, far", "file.open", "read", file=f"{FARTHER}/secret", way="descend", rules=BELOW, passes=always(FAR))
 row("read, below a folder", "file.open", "read", file="a/b/c/secret", rules=BELOW)
 row("read, by a suffix", "file.open", "read", way="symlink-parent", rules="{deny, paths: {suffix: NAME/in/secret}}")
 row("read, by a glob", "file.open", "read", way="dotdot", rules='{deny, paths: {glob: "BASE/NAME/*/s?cret"}}')

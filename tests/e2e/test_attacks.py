@@ -233,6 +233,11 @@ class WithoutPolicy(unittest.TestCase):
         self.assertGreaterEqual(n, LEAST)
 
 
+def by_row(told):
+    """A row's further rules have a number behind its name."""
+    return {(name, re.sub(r" \d$", "", rule)) for name, rule in told}
+
+
 class Engine:
     """The kernel programs alone, on one rung."""
 
@@ -267,6 +272,55 @@ class Engine:
 
 
 
+class Daemons:
+    """All of Penstock: the loader's programs on one rung, tables by policyd, and what was done as events."""
+
+    RUNGS = {"lsm": ("lsm", "lsm"), "fentry": ("fentry", "fentry"), "tracepoint": ("tp_btf", "sys_exit")}
+    SENSORS = {"process.exec": "policy_exec", "file.open": "policy_open"}
+
+    def __init__(self, case, rung, level):
+        self.level = level
+        self.rungs = dict(zip(self.SENSORS.values(), self.RUNGS[rung]))
+        on = pipeline.ALL_BUT_PROCESS
+        for sensor in self.rungs:
+            on = on.replace(f"{sensor}: no", f"{sensor}: yes")
+        self.instance = case.pipeline(loader=f"{on}\nrungs: {{{', '.join(f'{s}: {r}' for s, r in self.rungs.items())}}}\ncgroup_rate: 1000000")
+
+    def apply(self, field, path, policies):
+        """Why not, or nothing."""
+        p = self.instance
+        if not set(self.rungs) <= set(lib.RARE):
+            return "the loader has no sensors that judge"
+        p.up("loader", "collector", "enricher", "policyd")
+        report = {s["name"]: s for s in p.report()["sensors"]}
+        for sensor, rung in self.rungs.items():
+            if report[sensor].get("rung") != rung:
+                return f"{sensor}/{rung}: {report[sensor].get('why_not')}"
+            best = next((can for can in ("deny", "kill", "observe") if can in report[sensor]["can"]), "none")
+            if best != self.level:
+                raise AssertionError(f"{sensor}/{rung} can {best}, and not {self.level}")
+        self.seen = pipeline.Observer(p, "collector")
+        out = subprocess.run([os.path.join(lib.BINDIR, "penstock"), "policy", "apply", "--run-dir", p.run_dir, path], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, timeout=pipeline.PATIENCE)
+        if out.returncode:
+            raise AssertionError(f"apply ended with {out.returncode}: {out.stderr}\n{p.logs()}")
+        self.generation = int(re.search(r"generation (\d+)", out.stdout).group(1))
+        return ""
+
+    def told(self, wanted):
+        """(policy, rule) of acts that were denied or killed."""
+        def now():
+            events = self.seen.select("policy", lambda e: e.get("done") in (b"denied", b"killed") and e.get("policy_generation") == self.generation)
+            return {(e.get("policy").decode(), e.get("policy_rule").decode()) for e in events}
+        with contextlib.suppress(AssertionError):  # who asks says which are missing
+            pipeline.wait_for(lambda: wanted <= by_row(now()), "events of all that was stopped")
+        return now()
+
+    def close(self):
+        if hasattr(self, "seen"):
+            self.seen.close()
+
+
 class Outcome:
     """One row against a policy."""
 
@@ -299,7 +353,7 @@ class Outcome:
         return not self.why
 
 
-class UnderPolicies(unittest.TestCase):
+class UnderPolicies(pipeline.PipelineTest):
     """What the table says of a rung is what comes of it."""
 
     def try_rung(self, rung, level, engine):
@@ -330,7 +384,7 @@ class UnderPolicies(unittest.TestCase):
             if control[0].split("=")[0] != "ok" or "!" in control[1]:
                 wrong.append(f"{row.op}: {row.name}: its control: {control}")
         want = {(attacks.policy_name(o.row.op), o.row.name) for o in outcomes if o.stopped}
-        told = {(name, re.sub(r" \d$", "", rule)) for name, rule in engine.told(want)}
+        told = by_row(engine.told(want))
         for o in outcomes:
             bad = o.wrong() or ("nothing told of it" if o.stopped and (attacks.policy_name(o.row.op), o.row.name) not in told else None)
             if bad:
@@ -353,6 +407,15 @@ class UnderPolicies(unittest.TestCase):
 
     def test_tracepoints(self):
         self.try_rung("tracepoint", "kill", Engine("tracepoint"))
+
+    def test_loader_and_policyd_lsm(self):
+        self.try_rung("lsm", "deny", Daemons(self, "lsm", "deny"))
+
+    def test_loader_and_policyd_fentry(self):
+        self.try_rung("fentry", "kill", Daemons(self, "fentry", "kill"))
+
+    def test_loader_and_policyd_tracepoints(self):
+        self.try_rung("tracepoint", "kill", Daemons(self, "tracepoint", "kill"))
 
 
 if __name__ == "__main__":
