@@ -336,8 +336,8 @@ class Outcome:
 
     def wrong(self):
         """What is not as the table says, or None."""
-        if self.why and self.row.by_chance and self.level == "kill" and self.came == "killed":
-            return None  # of a race it is chance which attempt is the one that is killed
+        if self.why and self.row.by_chance and re.search(rf"killed|EOWNERDEAD|{attacks.ERRNO}", self.came):
+            return None  # it is chance which attempt is one that is stopped
         if self.why:
             return None if self.passed else "was stopped, and is to pass"
         if self.row.race:
