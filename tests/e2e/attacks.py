@@ -53,7 +53,7 @@ class Row:
     control: tuple = ()       # (deed, further words); default: the same deed on the neighbour
     passes: dict = dataclasses.field(default_factory=dict)  # rung: why
     before: dict = dataclasses.field(default_factory=dict)  # (5, 12): why, on every rung of older kernels
-    late: bool = False        # killing does not prevent it
+    late: tuple = ()          # rungs that do not prevent it, though they deny or kill
     at_times: bool = False    # what passes, passes by chance
     guest: bool = False       # only in a virtual machine
 
@@ -69,10 +69,9 @@ class Row:
     def by_chance(self):
         return self.race or self.at_times
 
-    @property
-    def stops_late(self):
-        """Where a process can only be killed, the deed is done by then."""
-        return self.late or self.op not in ("file.open", "process.exec")
+    def stops_late(self, rung):
+        """Is the deed done although it is denied, or its process killed?"""
+        return rung in self.late or rung in KILLED and self.op not in ("file.open", "process.exec")
 
 
 def always(text):
@@ -147,7 +146,7 @@ row("read, in a group of its own below", "file.open", "read", who="leaves", more
 row("read, leaves its group", "file.open", "read", who="leaves", more=("OUTSIDE",), passes=always(LEAVES))
 row("read, long", "file.open", "read", file=f"{LONG}/secret")
 row("read, deep", "file.open", "read", file=f"{NESTED}/secret", passes=by_name(DEEP))
-row("read, far", "file.open", "read", file=f"{FARTHER}/secret", way="descend", rules=BELOW, passes=by_name(FAR))
+row("read, far", "file.open", "read", file=f"{FARTHER}/secret", way="descend", rules=BELOW, passes=always(FAR))
 row("read, below a folder", "file.open", "read", file="a/b/c/secret", rules=BELOW)
 row("read, by a suffix", "file.open", "read", way="symlink-parent", rules="{deny, paths: {suffix: NAME/in/secret}}")
 row("read, by a glob", "file.open", "read", way="dotdot", rules='{deny, paths: {glob: "BASE/NAME/*/s?cret"}}')
@@ -160,11 +159,12 @@ for deed in ("append", "write-again"):
     row(deed, "file.open", deed, rules=WRITING)
 row("write, int80", "file.open", "write", door="int80", rules=WRITING)
 row("write, uring", "file.open", "write", door="uring", rules=WRITING, passes=on(TRACEPOINT, URING))
-for deed, kind in (("create", "nothing"), ("creat", "text"), ("open-truncating", "text")):
-    row(deed, "file.open", deed, kind=kind, rules=WRITING, late=True)
-    row(f"{deed}, symlink-parent", "file.open", deed, kind=kind, rules=WRITING, way="symlink-parent", late=True)
-row("creat, int80", "file.open", "creat", door="int80", rules=WRITING, late=True)
-row("create, uring", "file.open", "create", kind="nothing", door="uring", rules=WRITING, late=True, passes=on(TRACEPOINT, URING))
+# A file is made before it is opened, and cut after that.
+for deed, kind, late in (("create", "nothing", RUNGS), ("creat", "text", KILLED), ("open-truncating", "text", KILLED)):
+    row(deed, "file.open", deed, kind=kind, rules=WRITING, late=late)
+    row(f"{deed}, symlink-parent", "file.open", deed, kind=kind, rules=WRITING, way="symlink-parent", late=late)
+row("creat, int80", "file.open", "creat", door="int80", rules=WRITING, late=KILLED)
+row("create, uring", "file.open", "create", kind="nothing", door="uring", rules=WRITING, late=RUNGS, passes=on(TRACEPOINT, URING))
 
 # ---- process.exec ----
 EXEC = {"kind": "program"}
@@ -441,10 +441,8 @@ class Scene:
 def count(rows, rung):
     """What comes of these attacks on a rung, in words."""
     stopped = [r for r in rows if not r.passes.get(rung)]
-    late = sum(r.stops_late for r in stopped)
-    if rung in ("lsm", "cgroup"):
-        return f"{len(stopped)} denied"
-    return f"{len(stopped)} killed" + (f", {late} of them when it was done" if late else "")
+    late = sum(r.stops_late(rung) for r in stopped)
+    return f"{len(stopped)} {'killed' if rung in KILLED else 'denied'}" + (f", {late} of them when it was done" if late else "")
 
 
 def page():

@@ -175,6 +175,8 @@ class Field:
 
     def do(self, row, scene):
         """(what came of it, what was seen, was it done)"""
+        if row.op == "process.module":
+            deeds.libc.syscall(deeds.NR_DELETE_MODULE, b"udp_diag", os.O_NONBLOCK)
         came, seen = self.runner(row.op).ask(row.deed, row.door, row.way, row.who, scene.folder, scene.name, *self.words(row)(row.more))
         return came, seen, scene.done(seen)
 
@@ -231,6 +233,11 @@ class WithoutPolicy(unittest.TestCase):
         self.assertGreaterEqual(n, LEAST)
 
 
+def by_row(told):
+    """A row's further rules have a number behind its name."""
+    return {(name, re.sub(r" \d$", "", rule)) for name, rule in told}
+
+
 class Engine:
     """The kernel programs alone, on one rung."""
 
@@ -265,11 +272,60 @@ class Engine:
 
 
 
+class Daemons:
+    """All of Penstock: the loader's programs on one rung, tables by policyd, and what was done as events."""
+
+    RUNGS = {"lsm": ("lsm", "lsm"), "fentry": ("fentry", "fentry"), "tracepoint": ("tp_btf", "sys_exit")}
+    SENSORS = {"process.exec": "policy_exec", "file.open": "policy_open"}
+
+    def __init__(self, case, rung, level):
+        self.level = level
+        self.rungs = dict(zip(self.SENSORS.values(), self.RUNGS[rung]))
+        on = pipeline.ALL_BUT_PROCESS
+        for sensor in self.rungs:
+            on = on.replace(f"{sensor}: no", f"{sensor}: yes")
+        self.instance = case.pipeline(loader=f"{on}\nrungs: {{{', '.join(f'{s}: {r}' for s, r in self.rungs.items())}}}\ncgroup_rate: 1000000")
+
+    def apply(self, field, path, policies):
+        """Why not, or nothing."""
+        p = self.instance
+        if not set(self.rungs) <= set(lib.RARE):
+            return "the loader has no sensors that judge"
+        p.up("loader", "collector", "enricher", "policyd")
+        report = {s["name"]: s for s in p.report()["sensors"]}
+        for sensor, rung in self.rungs.items():
+            if report[sensor].get("rung") != rung:
+                return f"{sensor}/{rung}: {report[sensor].get('why_not')}"
+            best = next((can for can in ("deny", "kill", "observe") if can in report[sensor]["can"]), "none")
+            if best != self.level:
+                raise AssertionError(f"{sensor}/{rung} can {best}, and not {self.level}")
+        self.seen = pipeline.Observer(p, "collector")
+        out = subprocess.run([os.path.join(lib.BINDIR, "penstock"), "policy", "apply", "--run-dir", p.run_dir, path], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, timeout=pipeline.PATIENCE)
+        if out.returncode:
+            raise AssertionError(f"apply ended with {out.returncode}: {out.stderr}\n{p.logs()}")
+        self.generation = int(re.search(r"generation (\d+)", out.stdout).group(1))
+        return ""
+
+    def told(self, wanted):
+        """(policy, rule) of acts that were denied or killed."""
+        def now():
+            events = self.seen.select("policy", lambda e: e.get("done") in (b"denied", b"killed") and e.get("policy_generation") == self.generation)
+            return {(e.get("policy").decode(), e.get("policy_rule").decode()) for e in events}
+        with contextlib.suppress(AssertionError):  # who asks says which are missing
+            pipeline.wait_for(lambda: wanted <= by_row(now()), "events of all that was stopped")
+        return now()
+
+    def close(self):
+        if hasattr(self, "seen"):
+            self.seen.close()
+
+
 class Outcome:
     """One row against a policy."""
 
-    def __init__(self, row, level, why, came, seen, done):
-        self.row, self.level, self.why = row, level, why
+    def __init__(self, row, rung, level, came, seen, done):
+        self.row, self.rung, self.level, self.why = row, rung, level, row.why(rung, KERNEL)
         self.came, self.seen, self.done = came, seen, done
 
     @property
@@ -280,14 +336,14 @@ class Outcome:
 
     def wrong(self):
         """What is not as the table says, or None."""
-        if self.why and self.row.by_chance and self.level == "kill" and self.came == "killed":
-            return None  # of a race it is chance which attempt is the one that is killed
+        if self.why and self.row.by_chance and re.search(rf"killed|EOWNERDEAD|{attacks.ERRNO}", self.came):
+            return None  # it is chance which attempt is one that is stopped
         if self.why:
             return None if self.passed else "was stopped, and is to pass"
         if self.row.race:
             bad = re.findall(rf"(?:^| )(?!ok=|{attacks.ERRNO}=|EOWNERDEAD=|ENOENT=)(?!killed)(\S+)", self.came)
             return "passed" if self.passed else f"ended otherwise: {bad}" if bad else None
-        if self.passed and not (self.level == "kill" and self.row.stops_late):
+        if self.passed and not self.row.stops_late(self.rung):
             return "passed"
         want = attacks.ERRNO if self.level == "deny" else "killed"
         return None if self.came == want else f"was not {want}"
@@ -297,7 +353,7 @@ class Outcome:
         return not self.why
 
 
-class UnderPolicies(unittest.TestCase):
+class UnderPolicies(pipeline.PipelineTest):
     """What the table says of a rung is what comes of it."""
 
     def try_rung(self, rung, level, engine):
@@ -323,12 +379,12 @@ class UnderPolicies(unittest.TestCase):
             if came.startswith("cannot: "):
                 cannot.append(row.name)
                 continue
-            outcomes.append(Outcome(row, level, row.why(rung, KERNEL), came, seen, done))
+            outcomes.append(Outcome(row, rung, level, came, seen, done))
             control = field.control(row)
             if control[0].split("=")[0] != "ok" or "!" in control[1]:
                 wrong.append(f"{row.op}: {row.name}: its control: {control}")
         want = {(attacks.policy_name(o.row.op), o.row.name) for o in outcomes if o.stopped}
-        told = {(name, re.sub(r" \d$", "", rule)) for name, rule in engine.told(want)}
+        told = by_row(engine.told(want))
         for o in outcomes:
             bad = o.wrong() or ("nothing told of it" if o.stopped and (attacks.policy_name(o.row.op), o.row.name) not in told else None)
             if bad:
@@ -351,6 +407,15 @@ class UnderPolicies(unittest.TestCase):
 
     def test_tracepoints(self):
         self.try_rung("tracepoint", "kill", Engine("tracepoint"))
+
+    def test_loader_and_policyd_lsm(self):
+        self.try_rung("lsm", "deny", Daemons(self, "lsm", "deny"))
+
+    def test_loader_and_policyd_fentry(self):
+        self.try_rung("fentry", "kill", Daemons(self, "fentry", "kill"))
+
+    def test_loader_and_policyd_tracepoints(self):
+        self.try_rung("tracepoint", "kill", Daemons(self, "tracepoint", "kill"))
 
 
 if __name__ == "__main__":

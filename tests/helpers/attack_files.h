@@ -491,6 +491,12 @@ static long do_umount_lazy(const struct at *at)
 
 static long do_pivot_root(const struct at *at)
 {
+	char mounts[4096] = "";
+	int fd = (int)must(open("/proc/self/mountinfo", O_RDONLY), "open of its mounts");
+
+	must(read(fd, mounts, sizeof(mounts) - 1), "read");
+	if (strstr(mounts, " - rootfs "))
+		cannot("the root is the kernel's own, which stays");
 	mounted_there(at);
 	must(mkdir(low_text("%s/old", at->path), 0755), "mkdir");
 	return sys(SYS_pivot_root, ARG(at->path), ARG(low_text("%s/old", at->path)));
