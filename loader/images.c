@@ -9,6 +9,7 @@
 #include "bpf/capability.skel.h"
 #include "bpf/cred.skel.h"
 #include "bpf/enforce.skel.h"
+#include "bpf/enforcenet.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
 #include "bpf/files.skel.h"
@@ -35,6 +36,7 @@
 const struct image images[] = {
 	IMAGE(guard),
 	IMAGE(enforce),
+	IMAGE(enforcenet),
 	IMAGE(flow),
 	IMAGE(process),
 	IMAGE(socket),

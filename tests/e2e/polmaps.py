@@ -7,7 +7,7 @@ import struct
 import lib
 
 MAPS = ("policy", "policy_lines", "path_lines", "policy_names")
-OPS = ((1, "policy_exec"), (12, "policy_open"))  # number of the operation, and the sensor that judges it
+OPS = ((1, "policy_exec"), (12, "policy_open"), *((n, "policy_net") for n in range(24, 30)))  # number of the operation, and the sensor that judges it
 LEVELS = ("none", "observe", "kill", "deny")
 PAGE, KEY, LEVEL = 264, slice(16, 32), 40  # struct pst_policy
 MOVED = 1
