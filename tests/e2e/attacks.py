@@ -13,7 +13,7 @@ import re
 import stat
 
 # Why something passes, as the documentation says it.
-OVERLAY = "a file of an overlay is another file than that of the layer below"
+OVERLAY = "a file of an overlay is another file than that of the layer below, which is seen to be opened on LSM and fentry, and not to be started"
 FAR = "of a path of more than 4,095 bytes nothing is known"
 COPY = "a copy is another file: forbid that the file is read"
 READ = "an interpreter or `ld.so` that is given the file reads it and starts nothing: forbid that it is read"
@@ -21,7 +21,6 @@ SCRIPT = "of a script the interpreter is judged alone"
 URING = "`io_uring` makes no system call that is seen"
 WORKER = "before Linux 5.12 what `io_uring` does elsewhere is done by threads of the kernel, in no scope"
 SHARED = "the descriptor stays in a table that another process shares with the one that was killed"
-PRETENDS = "a process that pretends to run another program (`PR_SET_MM_EXE_FILE`) has no executable that is known, so a list does not take it"
 LEAVES = "root who may write to `cgroup.procs` leaves the scope: forbid that it is opened for writing"
 RAW = "raw and packet sockets make datagrams of their own: forbid these sockets"
 CONNECTED = "what is sent on a connected socket is judged when it is connected"
@@ -84,7 +83,7 @@ WAYS = {
     "proc-root": {}, "proc-cwd": {}, "dirfd": {}, "passed-dirfd": {}, "chroot": {}, "mount-ns": {}, "user-ns": {}, "covered": {},
     "race-text": {}, "race-symlink": {},
     "hardlink": {}, "renamed": {}, "parent-renamed": {}, "bind-file": {}, "bind-folder": {}, "user-ns-bind": {}, "other-root": {}, "race-names": {},
-    "tree": {}, "lazy": {}, "overlay": always(OVERLAY),
+    "tree": {}, "lazy": {}, "overlay": on(TRACEPOINT, OVERLAY),
 }
 TABLE = []
 
@@ -132,7 +131,7 @@ row("read, renamed process", "file.open", "read", who="renamed", rules="{deny, p
 row("read, who pretends to be trusted", "file.open", "read", who="exe-swapped", more=("TRUSTED",),
     rules="{allow, paths: PATH, executables: TRUSTED} {deny, paths: PATH}")
 row("read, who pretends to be another", "file.open", "read", who="exe-swapped", more=("TRUSTED",),
-    rules="{deny, paths: PATH, executables: ATTACK}", passes=always(PRETENDS))
+    rules="{deny, paths: PATH, executables: ATTACK}")
 row("read, in a group of its own below", "file.open", "read", who="leaves", more=("INSIDE",))
 row("read, leaves its group", "file.open", "read", who="leaves", more=("OUTSIDE",), passes=always(LEAVES))
 row("read, long", "file.open", "read", file=f"{LONG}/secret")
@@ -160,7 +159,8 @@ row("create, uring", "file.open", "create", kind="nothing", door="uring", rules=
 # ---- process.exec ----
 EXEC = {"kind": "program"}
 by_ways("exec", "process.exec", "exec", [w for w in WAYS if not w.startswith("race") and w not in (
-    "dirfd", "passed-dirfd", "tree", "lazy", "covered")], **EXEC)
+    "dirfd", "passed-dirfd", "tree", "lazy", "covered", "overlay")], **EXEC)
+row("exec, overlay", "process.exec", "exec", way="overlay", passes=always(OVERLAY), **EXEC)
 by_ways("execat", "process.exec", "execat", ("dirfd", "passed-dirfd", "tree", "lazy", "covered"), **EXEC)
 by_ways("exec-child", "process.exec", "exec-child", ("race-text", "race-symlink", "race-names"), **EXEC)
 row("execat, empty", "process.exec", "execat", way="empty", **EXEC)
