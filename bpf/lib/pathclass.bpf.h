@@ -38,25 +38,35 @@ static __always_inline struct pst_half pathclass_half(__u32 half)
 #define PATHCLASS_BACKWARD 2
 #define PATHCLASS_BUF(n)   ((n) << 2)
 
-/* Up to PATHCLASS_VISITS nodes from @entry and @pos on: the entry behind them, and in the upper half the
- * position. */
-__noinline __u64 pathclass_step(__u32 entry, __u32 pos, __u32 start, __u32 len, __u32 how)
+/* One node: the entry behind it, and in the upper half the position. */
+__noinline __u64 pathclass_visit(__u64 at, __u32 start, __u32 len, __u32 how)
 {
 	struct pst_paths_text p = {.start = start, .len = len, .backward = how & PATHCLASS_BACKWARD};
-	struct pst_paths_walk w = {.entry = entry, .pos = pos};
+	struct pst_paths_walk w = {.entry = at, .pos = at >> 32};
 	struct pst_half half = pathclass_half(how & PATHCLASS_HALF);
 	const struct pst_paths_buf *buf = pathclass_buf(how >> 2);
-	__u32 i;
 
 	if (!buf || !half.lines)
 		return 0;
 	p.bytes = buf->bytes;
-	for (i = 0; i < PATHCLASS_VISITS; i++) {
+	pst_paths_visit(&half, &p, &w);
+	return (__u64)w.pos << 32 | w.entry;
+}
+
+/* Up to PATHCLASS_VISITS nodes from @entry and @pos on, likewise. */
+__noinline __u64 pathclass_step(__u32 entry, __u32 pos, __u32 start, __u32 len, __u32 how)
+{
+	struct pst_paths_text p = {.start = start, .len = len, .backward = how & PATHCLASS_BACKWARD};
+	__u64 at = (__u64)pos << 32 | entry;
+
+	for (int i = 0; i < PATHCLASS_VISITS; i++) {
+		struct pst_paths_walk w = {.entry = at, .pos = at >> 32};
+
 		if (!pst_paths_goes_on(&p, &w))
 			break;
-		pst_paths_visit(&half, &p, &w);
+		at = pathclass_visit(at, start, len, how);
 	}
-	return (__u64)w.pos << 32 | w.entry;
+	return at;
 }
 
 /* How many automata that half has. */

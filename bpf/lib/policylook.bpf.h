@@ -8,6 +8,14 @@
 #define PST_POLICYLOOK_BPF_H
 
 #include "bpf/lib/common.bpf.h"
+
+/* Of the search in this CPU's scratch. */
+__u32 policy_multi_chunks(__u32 multi);
+__u32 policy_multi_refs(__u32 multi);
+__u64 policy_multi_bits(__u32 multi, __u32 w);
+#define PST_POL_MULTI_CHUNKS(t, s, multi)  policy_multi_chunks(multi)
+#define PST_POL_MULTI_REFS(t, s, multi)    policy_multi_refs(multi)
+#define PST_POL_MULTI_BITS(t, s, multi, w) policy_multi_bits(multi, w)
 #include "proto/abi/lookup/policy.h"
 
 /* An entry is a half. */
@@ -48,6 +56,39 @@ static __always_inline struct pst_half policy_half(__u32 half)
 {
 	half &= 1;
 	return (struct pst_half){.lines = bpf_map_lookup_elem(&policy_lines, &half), .mask = cfg_policy_mask};
+}
+
+__noinline __u32 policy_multi_chunks(__u32 multi)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct pst_half half;
+
+	if (!p || multi >= PST_POL_MULTIS)
+		return 0;
+	half = policy_half(p->search.half);
+	return half.lines ? pst_pol_multi_chunks(&half, &p->search, multi) : 0;
+}
+
+__noinline __u32 policy_multi_refs(__u32 multi)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct pst_half half;
+
+	if (!p || multi >= PST_POL_MULTIS)
+		return 0;
+	half = policy_half(p->search.half);
+	return half.lines ? pst_pol_multi_refs(&half, &p->search, multi) : 0;
+}
+
+__noinline __u64 policy_multi_bits(__u32 multi, __u32 w)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct pst_half half;
+
+	if (!p || multi >= PST_POL_MULTIS)
+		return 0;
+	half = policy_half(p->search.half);
+	return half.lines ? pst_pol_multi_bits(&half, &p->search, multi, w) : 0;
 }
 
 /* The subject's classes. */
@@ -105,6 +146,7 @@ __noinline int policy_begin(__u32 which)
 
 	if (!p || !half.lines)
 		return 0;
+	p->search.half = which;
 	pst_pol_begin(&half, (const struct pst_pol_head *)half.lines, &p->search);
 	return 0;
 }

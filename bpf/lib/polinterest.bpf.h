@@ -114,6 +114,7 @@ __noinline int interest_begin(__u32 which)
 		return 0;
 	p->search.class_line[PST_POL_OP] =
 		pst_pol_value(&half, pst_pol_dim(&half, PST_POL_OP)->root[0], p->act.op & 63);
+	p->search.half = which;
 	pst_pol_begin_with(&half, &p->search, (head->used & INTEREST_DIMS) | 1u << PST_POL_OP,
 		head->multi & INTEREST_MULTI);
 	return 0;

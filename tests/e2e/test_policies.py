@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,26 @@ spec:
   rules:
     - {{name: secret, operations: file.open, paths: {folder}/{file}, action: deny, errno: EACCES}}
     - {{name: no echo, operations: process.exec, paths: {folder}/echo, action: kill}}
+"""
+
+
+NET = """apiVersion: penstock.dev/v1
+kind: Policy
+metadata: {{name: egress}}
+spec:
+  requires: kill
+  scope: {{cgroups: {group}}}
+  rules:
+    - {{name: own service, operations: net.connect, addresses: 127.0.0.0/8, ports: {good}, action: allow}}
+    - {{name: nothing else, operations: net.connect, families: [inet, inet6], action: kill}}
+"""
+CONNECT = """
+import socket, sys
+with open(sys.argv[1] + "/cgroup.procs", "w") as f:
+    f.write("0")
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET)
+s.connect((sys.argv[2], int(sys.argv[3])))
+print("connected")
 """
 
 
@@ -117,6 +138,42 @@ class Policies(PipelineTest):
         self.policy("delete", "secrets")
         self.assert_allowed()
         self.assertEqual(json.loads(self.policy("list", "--json"))["policies"], [])
+
+    def connects(self, address, port):
+        r = subprocess.run(["/usr/bin/python3", "-c", CONNECT, self.group.path, address, str(port)], check=False, capture_output=True, text=True,
+                           timeout=PATIENCE)
+        return r.stdout.strip() == "connected"
+
+    def test_egress_by_list(self):
+        """Also by way of an address of IPv4 in one of IPv6."""
+        self.begin("loader", "policyd")
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        for s in listeners:
+            self.addCleanup(s.close)
+        good, bad = (s.getsockname()[1] for s in listeners)
+        path = os.path.join(self.dir, "egress.yaml")
+        with open(path, "w") as f:
+            f.write(NET.format(group=self.path_of_group(), good=good))
+        self.assertTrue(self.connects("127.0.0.1", bad))
+        self.policy("apply", path)
+        self.assertTrue(self.connects("127.0.0.1", good))
+        self.assertTrue(self.connects("::ffff:127.0.0.1", good))
+        self.assertFalse(self.connects("127.0.0.1", bad))
+        self.assertFalse(self.connects("::ffff:127.0.0.1", bad))
+        self.policy("mode", "egress", "off")
+        self.assertTrue(self.connects("127.0.0.1", bad))
+
+    def test_what_is_not_judged_is_refused(self):
+        self.begin("loader", "policyd")
+        path = self.file()
+        with open(path) as f:
+            text = f.read().replace(f"operations: process.exec, paths: {self.dir}/echo", "operations: cap.use, capabilities: CAP_SYS_ADMIN")
+        with open(path, "w") as f:
+            f.write(text)
+        said = self.policy("apply", path, code=111)
+        self.assertIn("cap.use", said)
+        self.assertIn(path, said)
+        self.assert_allowed()
 
     def test_whole_host_needs_the_word(self):
         self.begin("loader", "policyd")

@@ -32,6 +32,7 @@ struct pst_pol_search {
 	__u32 strength; /* its PST_POL_STRENGTH() */
 	__u32 used;     /* dimensions that are looked at: those of the head, or fewer, */
 	__u32 multi;    /* likewise */
+	__u32 half;     /* of the tables: kernel programs' own */
 	__u32 class_line[PST_POL_DIMS];
 	__u32 ref[PST_POL_DIMS];
 	__u32 base[PST_POL_MULTIS]; /* classes */
@@ -409,6 +410,16 @@ PST_STRIDE_FN void pst_pol_object_lists(const struct pst_half *t, const struct p
 		t, s, PST_POL_TARGET, a->target_inode, PST_POL_AS_TARGET, !(a->known & PST_KNOWN_TARGET));
 }
 
+/*
+ * What is or-ed over several lists. Kernel programs have functions of their own for these, which the verifier
+ * looks at once and not for each dimension.
+ */
+#ifndef PST_POL_MULTI_CHUNKS
+#define PST_POL_MULTI_CHUNKS(t, s, multi)  pst_pol_multi_chunks(t, s, multi)
+#define PST_POL_MULTI_REFS(t, s, multi)    pst_pol_multi_refs(t, s, multi)
+#define PST_POL_MULTI_BITS(t, s, multi, w) pst_pol_multi_bits(t, s, multi, w)
+#endif
+
 /* Chunks in which the dimension may have a rule. */
 PST_STRIDE_FN __u32 pst_pol_multi_chunks(
 	const struct pst_half *t, const struct pst_pol_search *s, __u32 multi)
@@ -440,7 +451,7 @@ PST_STRIDE_FN void pst_pol_begin_with(
 			chunks &= pst_line_at(t, s->class_line[i])->u32[0];
 	for (i = 0; i < PST_POL_MULTIS; i++)
 		if (multi & 1u << i)
-			chunks &= pst_pol_multi_chunks(t, s, i);
+			chunks &= PST_POL_MULTI_CHUNKS(t, s, i);
 	s->chunks = chunks;
 	s->words = s->chunk = s->first = s->from = s->visits = s->cut = s->strength = 0;
 	s->bits = 0;
@@ -496,7 +507,7 @@ PST_STRIDE_FN void pst_pol_chunk(const struct pst_half *t, struct pst_pol_search
 	}
 	for (i = 0; i < PST_POL_MULTIS; i++)
 		if (words && s->multi & 1u << i)
-			words &= pst_pol_multi_refs(t, s, i);
+			words &= PST_POL_MULTI_REFS(t, s, i);
 	s->words = words;
 }
 
@@ -547,7 +558,7 @@ PST_STRIDE_FN void pst_pol_word(
 			bits &= pst_pol_bits(t, s->ref[i], w);
 	for (i = 0; i < PST_POL_MULTIS; i++)
 		if (bits && s->multi & 1u << i)
-			bits &= pst_pol_multi_bits(t, s, i, w);
+			bits &= PST_POL_MULTI_BITS(t, s, i, w);
 	s->first = at * 64;
 	s->bits = pst_pol_behind(bits, s->first, s->from);
 }
