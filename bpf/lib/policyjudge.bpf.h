@@ -20,9 +20,20 @@
 /* A new program has begun: what is told of the subject is told of that. */
 #define JUDGE_BEGUN 1
 
+/* What an act is on: a file that is, or is to be, open, or a name in a folder, of which there may be no file
+ * yet, or two. */
+struct judge_on {
+	struct file *file;
+	__u32 asked, how;
+	struct vfsmount *mnt, *to_mnt;
+	struct dentry *dentry, *to_dentry;
+};
+
 struct judge {
 	volatile __u64 owner; /* as struct object's */
 	volatile __u64 file;
+	volatile __u64 mnt, dentry; /* 0: there is none */
+	volatile __u64 to_mnt, to_dentry;
 	volatile __u32 asked; /* flags of the open, where they are at hand */
 	volatile __u32 how;   /* JUDGE_BEGUN */
 	volatile __u32 generation;
@@ -212,6 +223,8 @@ static __always_inline void judge_path(__u32 half, __u32 which, __u32 known)
 			w->facts.path_len);
 		if (known == PST_KNOWN_PATH)
 			p->act.path[i] = class;
+		else if (known == PST_KNOWN_PATH_TO)
+			p->act.path_to[i] = class;
 		else
 			p->act.executable[i] = class;
 	}
@@ -233,6 +246,13 @@ __noinline int judge_executable(__u32 half)
 
 /* ---- the object ---- */
 
+static __always_inline struct object *judge_named(__u32 which, __u64 mnt, __u64 dentry)
+{
+	struct dentry *d = (void *)dentry;
+
+	return pst_object_path(which, (void *)mnt, d, BPF_CORE_READ(d, d_inode));
+}
+
 /* What it is. */
 __noinline int judge_object(void)
 {
@@ -242,7 +262,10 @@ __noinline int judge_object(void)
 
 	if (!p || !j)
 		return 0;
-	w = pst_object_file(OBJECT_FIRST, (struct file *)j->file, j->asked);
+	if (j->dentry)
+		w = judge_named(OBJECT_FIRST, j->mnt, j->dentry);
+	else
+		w = pst_object_file(OBJECT_FIRST, (struct file *)j->file, j->asked);
 	if (!w)
 		return 0;
 	p->act.file = (w->facts.flags & 15) << 4 | (w->facts.access & 15);
@@ -251,17 +274,26 @@ __noinline int judge_object(void)
 	return 0;
 }
 
-/* Where it is. */
-__noinline int judge_place(__u32 half)
+__noinline int judge_other(void)
 {
-	__u32 which = OBJECT_FIRST;
+	struct judge *j = judge_here();
+
+	if (j)
+		judge_named(OBJECT_OTHER, j->to_mnt, j->to_dentry);
+	return 0;
+}
+
+/* Where it is. Of two paths one of which is not known the other one is judged. */
+__noinline int judge_place(__u32 half, __u32 which)
+{
+	struct policy_scratch *p = policy_scratch_here();
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
 
-	if (!w)
+	if (!w || !p)
 		return 0;
-	pst_object_walk(OBJECT_FIRST, w);
+	pst_object_walk(which, w);
 	if (w->facts.known & PST_OBJECT_PATH)
-		judge_path(half, OBJECT_FIRST, PST_KNOWN_PATH);
+		judge_path(half, which, p->act.known & PST_KNOWN_PATH ? PST_KNOWN_PATH_TO : PST_KNOWN_PATH);
 	return 0;
 }
 
@@ -283,12 +315,17 @@ static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 m
 }
 
 /* All that some rule asks for. */
-static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi)
+static __always_inline void judge_gather(__u32 half, __u32 used, __u32 multi, bool two)
 {
 	judge_gather_subject(half, used, multi);
 	judge_object();
-	if (multi & 1u << PST_POL_PATH)
-		judge_place(half);
+	if (two)
+		judge_other();
+	if (!(multi & 1u << PST_POL_PATH))
+		return;
+	judge_place(half, OBJECT_FIRST);
+	if (two)
+		judge_place(half, OBJECT_OTHER);
 }
 
 /* Of what was found in the tables. */
@@ -319,8 +356,7 @@ __noinline int judge_verdict(__u32 which)
 }
 
 /* This CPU's memory is the current task's from here on. */
-static __always_inline void judge_begin(
-	__u32 half, struct judge *j, __u32 op, struct file *file, __u32 asked, __u32 how)
+static __always_inline void judge_begin(__u32 half, struct judge *j, __u32 op, const struct judge_on *on)
 {
 	struct policy_scratch *p = policy_scratch_here();
 	const struct pst_pol_head *head = judge_head(half);
@@ -328,9 +364,13 @@ static __always_inline void judge_begin(
 	if (!p || !head)
 		return;
 	j->owner = bpf_get_current_pid_tgid();
-	j->file = (__u64)file;
-	j->asked = asked;
-	j->how = how;
+	j->file = (__u64)on->file;
+	j->mnt = (__u64)on->mnt;
+	j->dentry = (__u64)on->dentry;
+	j->to_mnt = (__u64)on->to_mnt;
+	j->to_dentry = (__u64)on->to_dentry;
+	j->asked = on->asked;
+	j->how = on->how;
 	j->generation = *(volatile const __u32 *)&head->generation;
 	__builtin_memset(&p->act, 0, sizeof(p->act));
 	p->act.op = op;
@@ -343,13 +383,13 @@ __noinline int judge_search(__u32 half)
 }
 
 /* Of what judge_begin() has noted. Not a function of its own: calls may be no deeper than eight. */
-static __always_inline void judge_look(__u32 half)
+static __always_inline void judge_look(__u32 half, bool two)
 {
 	const struct pst_pol_head *head = judge_head(half);
 
 	if (!head)
 		return;
-	judge_gather(half, head->used, head->multi);
+	judge_gather(half, head->used, head->multi, two);
 	judge_search(half);
 }
 
@@ -371,8 +411,9 @@ static __always_inline void judge_none(struct pst_verdict *ret, __u8 told)
 	ret->told = told;
 }
 
-static __always_inline void judge_file(
-	__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how, struct pst_verdict *ret)
+/* An act of an operation, by the tables in @half. Fills every byte. */
+static __always_inline void judge_act(
+	__u32 half, __u32 op, const struct judge_on *on, struct pst_verdict *ret)
 {
 	const struct pst_pol_head *head = judge_head(half);
 	struct judge *j = judge_here();
@@ -381,8 +422,8 @@ static __always_inline void judge_file(
 	if (!head || !j || !(head->ops & PST_OP_BIT(op)))
 		return;
 	for (__u32 i = 0; i < JUDGE_TRIES; i++) {
-		judge_begin(half, j, op, file, asked, how);
-		judge_look(half);
+		judge_begin(half, j, op, on);
+		judge_look(half, on->to_dentry);
 		if (judge_told(half, j, ret)) {
 			judge_count(ret->told);
 			return;
@@ -392,21 +433,18 @@ static __always_inline void judge_file(
 	judge_count(PST_TOLD_LOST);
 }
 
-/*
- * file.open, by the tables in @half: the file that is to be opened, or is open. @asked: flags of the call
- * where they are at hand. Fills every byte.
- */
+/* file.open: the file that is to be opened, or is open. @asked: flags of the call where they are at hand. */
 static __always_inline void pst_judge_open(
 	__u32 half, struct file *file, __u32 asked, struct pst_verdict *ret)
 {
-	judge_file(half, PST_OP_FILE_OPEN, file, asked, 0, ret);
+	judge_act(half, PST_OP_FILE_OPEN, &(struct judge_on){.file = file, .asked = asked}, ret);
 }
 
 /* process.exec before anything has happened: the subject is who starts the program. Of a script both it and
  * its interpreter come here. */
 static __always_inline void pst_judge_exec(__u32 half, struct linux_binprm *bprm, struct pst_verdict *ret)
 {
-	judge_file(half, PST_OP_PROCESS_EXEC, BPF_CORE_READ(bprm, file), 0, 0, ret);
+	judge_act(half, PST_OP_PROCESS_EXEC, &(struct judge_on){.file = BPF_CORE_READ(bprm, file)}, ret);
 }
 
 /*
@@ -417,8 +455,9 @@ static __always_inline void pst_judge_exec(__u32 half, struct linux_binprm *bprm
 static __always_inline void pst_judge_begun(__u32 half, struct pst_verdict *ret)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
+	const struct judge_on on = {.file = BPF_CORE_READ(t, mm, exe_file), .how = JUDGE_BEGUN};
 
-	judge_file(half, PST_OP_PROCESS_EXEC, BPF_CORE_READ(t, mm, exe_file), 0, JUDGE_BEGUN, ret);
+	judge_act(half, PST_OP_PROCESS_EXEC, &on, ret);
 }
 
 #endif

@@ -317,18 +317,20 @@ static __always_inline bool object_step(struct object *w)
 	return true;
 }
 
-/* Not static, as pst_path_climb(). */
-__noinline int pst_object_climb(__u32 which)
+/* Not static, as pst_path_climb(): looked at once. What climbs is no function, as calls may be no deeper. */
+__noinline int pst_object_step(__u32 which)
 {
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
 
-	if (!w)
-		return 1;
+	return w && object_step(w);
+}
+
+static __always_inline void object_climb(__u32 which, struct object *w)
+{
 	for (int i = 0; i < OBJECT_STEPS; i++)
-		if (!object_step(w))
-			return 0;
+		if (!pst_object_step(which))
+			return;
 	w->facts.odd |= PST_ODD_CUT;
-	return 0;
 }
 
 /* Not static either: 512 words at most. */
@@ -361,7 +363,7 @@ static __always_inline void pst_object_walk(__u32 which, struct object *w)
 {
 	struct pst_object *o = &w->facts;
 
-	pst_object_climb(which);
+	object_climb(which, w);
 	if (o->mount)
 		object_namespace(w);
 	if (w->path.off == PST_PATH_MAX && !(o->odd & (PST_ODD_CUT | PST_ODD_NOWHERE))) {

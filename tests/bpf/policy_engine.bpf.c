@@ -75,10 +75,10 @@ __noinline int judge_disturbed(__u32 fd, __u32 what)
 
 	if (!j)
 		return 0;
-	judge_begin(half, j, PST_OP_FILE_OPEN, file_of(fd), 0, 0);
+	judge_begin(half, j, PST_OP_FILE_OPEN, &(struct judge_on){.file = file_of(fd)});
 	if (what == ASK_OTHER)
 		j->generation -= 1;
-	judge_look(half);
+	judge_look(half, false);
 	if (what == ASK_STOLEN)
 		j->owner = 1;
 	told = judge_told(half, j, &v);
