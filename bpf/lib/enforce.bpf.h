@@ -264,11 +264,23 @@ static __always_inline void enforce_tell(__u32 op, __u32 how, const struct pst_v
 
 /* ---- what is done ---- */
 
+/* What a hook returns: by a subtraction, as the verifier knows nothing of what comes of a negation. */
+static __always_inline int enforce_error(__u32 error)
+{
+	int ret = 0;
+
+	error &= 0xfff;
+	if (!error)
+		error = ENFORCE_EPERM;
+	pst_hide(ret);
+	return ret - (int)error;
+}
+
 /* What a hook returns that can deny, and 0. */
 static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v)
 {
 	bool can_deny = hook == PST_HOOK_LSM || hook == PST_HOOK_CGROUP;
-	__u32 action = v->action, done = PST_DONE_TOLD, error;
+	__u32 action = v->action, done = PST_DONE_TOLD;
 
 	if (action < PST_ACT_AUDIT || action > PST_ACT_KILL)
 		return 0;
@@ -281,10 +293,7 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 	enforce_tell(op, hook | done << 8, v);
 	if (action < PST_ACT_THROTTLE || !can_deny)
 		return 0;
-	error = v->error & 0xfff;
-	if (!error)
-		error = ENFORCE_EPERM;
-	return -(int)error;
+	return enforce_error(v->error);
 }
 
 #endif

@@ -26,16 +26,22 @@ static void choose(struct bpf_program *open, struct bpf_program *exec, enum rung
 /* False: this kernel has no such rung. */
 static bool load(void)
 {
+	int r;
+
 	skel = enforce_bpf__open();
 	assert_non_null(skel);
 	choose(skel->progs.enforce_open, skel->progs.enforce_exec, BY_LSM);
 	choose(skel->progs.enforce_open_f, skel->progs.enforce_exec_f, BY_FENTRY);
 	choose(skel->progs.enforce_open_x, skel->progs.enforce_begun, BY_TRACEPOINT);
 	assert_int_equal(bpf_map__reuse_fd(skel->maps.lineages, bpf_map__fd(lines->maps.lineages)), 0);
-	if (enforce_bpf__load(skel) || enforce_bpf__attach(skel)) {
+	r = enforce_bpf__load(skel);
+	if (!r)
+		r = enforce_bpf__attach(skel);
+	if (r) {
 		enforce_bpf__destroy(skel);
 		skel = NULL;
 		assert_int_not_equal(rung, BY_TRACEPOINT);
+		assert_int_equal(r, -EPERM); /* else it is our own fault */
 		return false;
 	}
 	tables_open(skel->obj, skel->rodata->cfg_path_key);
