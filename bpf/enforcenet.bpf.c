@@ -224,7 +224,7 @@ int BPF_PROG(enforce_sendmsg_f, struct socket *sock, struct msghdr *msg)
 	return 0;
 }
 
-/* ---- the root cgroup ---- */
+/* ---- the root cgroup, where another generation's program takes the place of the one before: no gate ---- */
 
 #define GROUP_DENY  0
 #define GROUP_ALLOW 1
@@ -326,7 +326,7 @@ static __always_inline int group_named(__u32 op, struct bpf_sock_addr *ctx, bool
 	struct judge_end e = {};
 	__u32 half = 0;
 
-	if (!asked(op, &half) || !end_group(&e, op, ctx, ip6))
+	if (!enforce_of_interest(op, &half) || !end_group(&e, op, ctx, ip6))
 		return GROUP_ALLOW;
 	return group_judged(op, half, &e);
 }
@@ -337,7 +337,7 @@ int enforce_socket_g(struct bpf_sock *ctx)
 	struct judge_end e = {};
 	__u32 half = 0;
 
-	if (!asked(PST_OP_NET_SOCKET, &half))
+	if (!enforce_of_interest(PST_OP_NET_SOCKET, &half))
 		return GROUP_ALLOW;
 	polnet_kind(&e, ctx->family, ctx->type, ctx->protocol);
 	return group_judged(PST_OP_NET_SOCKET, half, &e);

@@ -10,6 +10,7 @@
 #include "bpf/cred.skel.h"
 #include "bpf/enforce.skel.h"
 #include "bpf/enforcefile.skel.h"
+#include "bpf/enforcenet.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
 #include "bpf/files.skel.h"
@@ -37,6 +38,7 @@ const struct image images[] = {
 	IMAGE(guard),
 	IMAGE(enforcefile),
 	IMAGE(enforce),
+	IMAGE(enforcenet),
 	IMAGE(flow),
 	IMAGE(process),
 	IMAGE(socket),

@@ -100,6 +100,7 @@ static int put_in_force(const char *file, char **groups)
 	const struct policy_room room = {
 		halves + PST_POL_LINES, paths + PST_POL_LINES, PST_POL_LINES, PST_PATHS_LINES};
 	struct pst_conf_errors errors = {0};
+	struct policy_inodes inodes;
 
 	static_assert(GENERATION % 2 == 1, "the half above");
 	if (policy_read(&set, file, &errors, NULL) ||
@@ -112,6 +113,8 @@ static int put_in_force(const char *file, char **groups)
 			fprintf(stderr, "enforcer: %s: no such control group\n", *groups);
 			return -1;
 		}
+	if (policy_inodes_fill(tables, &inodes))
+		return -1;
 	__atomic_store_n(&page->generation, GENERATION, __ATOMIC_RELEASE);
 	return 0;
 }

@@ -16,7 +16,7 @@ import deeds  # noqa: E402
 import lib  # noqa: E402
 from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, wait_for  # noqa: E402
 
-SENSORS = ALL_BUT_PROCESS.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes")
+SENSORS = ALL_BUT_PROCESS.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes").replace("policy_net: no", "policy_net: yes")
 POLICY = """apiVersion: penstock.dev/v1
 kind: Policy
 metadata: {{name: {name}}}

@@ -361,6 +361,9 @@ class Rungs(pipeline.PipelineTest):
     def see_policy_chown(self, p, _seen, _peer):
         self.see_policy(p, "policy_chown", lambda: self.changed(lambda path: os.chown(path, lib.STRANGER, -1)))
 
+    def see_policy_net(self, p, _seen, _peer):
+        self.see_policy(p, "policy_net", lambda: socket.socket(socket.AF_UNIX).close())
+
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""
         mode = p.report()["guard"][0]["mode"]

@@ -312,6 +312,16 @@ static struct at way_handle(void)
 
 /* ---- races ---- */
 
+static useconds_t turn_us; /* where an attempt takes long, so does a turn */
+
+static void take_turns(void)
+{
+	if (turn_us)
+		usleep(turn_us);
+	else
+		sched_yield();
+}
+
 /* Two texts of the same length take turns where the path is read. */
 static void *swap_text(void *path)
 {
@@ -322,9 +332,9 @@ static void *swap_text(void *path)
 	memcpy(other, "public", 6);
 	for (;;) {
 		memcpy((char *)path + len - 6, other, 6);
-		sched_yield();
+		take_turns();
 		memcpy((char *)path + len - 6, was, 6);
-		sched_yield();
+		take_turns();
 	}
 	return NULL;
 }
@@ -335,8 +345,12 @@ static void *swap_symlink(void *path)
 	     *was = IN();
 
 	for (;;) {
-		if (symlink(other, next) || rename(next, path) || symlink(was, next) || rename(next, path))
+		if (symlink(other, next) || rename(next, path))
 			return NULL;
+		take_turns();
+		if (symlink(was, next) || rename(next, path))
+			return NULL;
+		take_turns();
 	}
 }
 
@@ -345,7 +359,7 @@ static void *swap_names(void *path)
 	char *other = low_text("%s/in/public", folder);
 
 	while (!syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, 2 /* RENAME_EXCHANGE */))
-		;
+		take_turns();
 	return NULL;
 }
 
