@@ -268,6 +268,7 @@ static void shared_programs(void **state)
 	for (int i = 0; i < RUNGS_MAX; i++) {
 		plan_demote(&plan, SENSOR_POLICY_OPEN, "no");
 		plan_demote(&plan, SENSOR_POLICY_FILE, "no");
+		plan_demote(&plan, SENSOR_POLICY_NET, "no");
 		assert_true(plan_uses(&plan, "lineage"));
 		plan_demote(&plan, SENSOR_POLICY_CHOWN, "no");
 	}
