@@ -75,6 +75,7 @@ def read_half(instance, name, generation, offset, n):
 
 # Lines of tables with at most one rule, of one control group: by operation the class of all rules or of none, by control group likewise.
 BY_OP, CGROUPS, ALL, NONE, BITS, RANKS, RULES = 100, 110, 120, 121, 122, 123, 124
+ALLOW = 1  # enum pst_pol_action
 OP, CGROUP = 0, 5  # enum pst_pol_dim
 ERRNO = 13
 
@@ -105,9 +106,23 @@ def put(instance, ops, group=0, action=0):
     return generation
 
 
-def no_rules(instance, sensor=None):
-    """By which what the sensor (or any) asks about is judged, and nothing comes of it. Their generation."""
-    return put(instance, [number for number, name in OPS if name == (sensor or name)])
+def no_rules(instance):
+    """Tables that say nothing. Their generation."""
+    return put(instance, [number for number, _ in OPS])
+
+
+def own_group():
+    """The id of the control group that we are in."""
+    with open("/proc/self/mountinfo") as f:
+        mount, root = next((line.split()[4], line.split()[3]) for line in f if " - cgroup2 " in line)
+    with open("/proc/self/cgroup") as f:
+        path = next(line[3:].rstrip("\n") for line in f if line.startswith("0::"))
+    return os.stat(mount + "/" + os.path.relpath(path, root)).st_ino
+
+
+def allow(instance, sensor):
+    """By which what the sensor asks about is judged when it is done in our control group, and allowed. Their generation."""
+    return put(instance, [number for number, name in OPS if name == sensor], own_group(), ALLOW)
 
 
 def judged(instance):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies from the command line to the kernel and back: put in force by `penstock policy apply`, what they forbid does not happen, and
 an event and an alert tell of it. Scoped to control groups that the test makes."""
+import functools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import deeds  # noqa: E402
 import lib  # noqa: E402
 from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, wait_for  # noqa: E402
 
-SENSORS = ALL_BUT_PROCESS.replace("policy_exec: no", "policy_exec: yes").replace("policy_open: no", "policy_open: yes").replace("policy_net: no", "policy_net: yes")
+SENSORS = functools.reduce(lambda text, name: text.replace(f"{name}: no", f"{name}: yes"), lib.POLICIES, ALL_BUT_PROCESS)
 POLICY = """apiVersion: penstock.dev/v1
 kind: Policy
 metadata: {{name: {name}}}
