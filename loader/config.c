@@ -59,6 +59,8 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT, "mount namespaces that get another root"),
 	SENSOR_FIELD("policy_exec", SENSOR_POLICY_EXEC, "policies: programs that are started"),
 	SENSOR_FIELD("policy_open", SENSOR_POLICY_OPEN, "policies: files that are opened"),
+	SENSOR_FIELD("policy_file", SENSOR_POLICY_FILE, "policies: changes of files, and mounts"),
+	SENSOR_FIELD("policy_chown", SENSOR_POLICY_CHOWN, "policies: owners of files that are changed"),
 	SENSOR_FIELD("policy_net", SENSOR_POLICY_NET, "policies: what is done with sockets"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
@@ -108,6 +110,8 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("file_pivot_root", SENSOR_FILE_PIVOT_ROOT),
 	RUNG_FIELD("policy_exec", SENSOR_POLICY_EXEC),
 	RUNG_FIELD("policy_open", SENSOR_POLICY_OPEN),
+	RUNG_FIELD("policy_file", SENSOR_POLICY_FILE),
+	RUNG_FIELD("policy_chown", SENSOR_POLICY_CHOWN),
 	RUNG_FIELD("policy_net", SENSOR_POLICY_NET),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},

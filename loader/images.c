@@ -9,6 +9,7 @@
 #include "bpf/capability.skel.h"
 #include "bpf/cred.skel.h"
 #include "bpf/enforce.skel.h"
+#include "bpf/enforcefile.skel.h"
 #include "bpf/enforcenet.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
@@ -35,6 +36,7 @@
 /* What takes the verifier longest comes first, so that the rest is loaded beside it. */
 const struct image images[] = {
 	IMAGE(guard),
+	IMAGE(enforcefile),
 	IMAGE(enforce),
 	IMAGE(enforcenet),
 	IMAGE(flow),

@@ -277,14 +277,26 @@ static __always_inline bool enforce_kill(__u32 hook)
 	return !bpf_send_signal(ENFORCE_SIGKILL);
 }
 
+/* What a hook returns: since 6.12 the verifier wants to know that it is an errno, which it does of a
+ * difference. */
+static __always_inline int enforce_error(__u32 error)
+{
+	int ret = 0;
+
+	error &= 0xfff;
+	if (!error)
+		error = ENFORCE_EPERM;
+	pst_hide(ret);
+	return ret - (int)error;
+}
+
 /* What a hook returns that can deny, and 0. */
 static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v)
 {
 	bool can_deny = hook == PST_HOOK_LSM || hook == PST_HOOK_CGROUP;
 	bool again = pst_gate_past() > 0; /* another generation told it, and counted it */
-	__u32 action = v->action, done = PST_DONE_TOLD, error;
+	__u32 action = v->action, done = PST_DONE_TOLD;
 	__u64 words[2];
-	int denied = 0;
 
 	if (action < PST_ACT_AUDIT || action > PST_ACT_KILL)
 		return 0;
@@ -303,12 +315,7 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 		enforce_tell_plain(op, hook | done << 8, words[0], words[1]);
 	if (action < PST_ACT_THROTTLE || !can_deny)
 		return 0;
-	error = v->error & 0xfff;
-	if (!error)
-		error = ENFORCE_EPERM;
-	pst_hide(denied); /* since 6.12 the verifier wants to know that it is an errno: of a difference it
-			     does */
-	return denied - (int)error;
+	return enforce_error(v->error);
 }
 
 #endif

@@ -20,20 +20,7 @@
 /* A new program has begun: what is told of the subject is told of that. */
 #define JUDGE_BEGUN 1
 
-struct judge {
-	volatile __u64 owner; /* as struct object's */
-	volatile __u64 file;
-	volatile __u32 asked; /* flags of the open, where they are at hand */
-	volatile __u32 how;   /* JUDGE_BEGUN */
-	volatile __u32 generation;
-	__u32 pad;
-	volatile __u64 tables; /* bpf/lib/polinterest.bpf.h */
-	struct pst_subject subject;
-	struct pst_subject_ns ns;
-	struct pst_verdict verdict;
-};
-
-/* What an act on the network is on, and which of that is known (PST_KNOWN_*). Members as in struct pst_act.
+/* The end of a connection, and which of that is known (PST_KNOWN_*). Members as in struct pst_act.
  */
 struct judge_end {
 	__u32 addr[4];
@@ -42,6 +29,31 @@ struct judge_end {
 	__u8 is_ip6, protocol, family;
 	__u8 type; /* of the socket */
 	__u8 pad[2];
+};
+
+/* What an act is on: a file that is, or is to be, open; or a name in a folder, of which there may be no file
+ * yet, or two; or an end of a connection. What it is not is NULL. */
+struct judge_on {
+	struct file *file;
+	__u32 asked, how;
+	struct vfsmount *mnt, *to_mnt;
+	struct dentry *dentry, *to_dentry;
+	const struct judge_end *end;
+};
+
+struct judge {
+	volatile __u64 owner; /* as struct object's */
+	volatile __u64 file;
+	volatile __u64 mnt, dentry; /* 0: there is none */
+	volatile __u64 to_mnt, to_dentry;
+	volatile __u32 asked; /* flags of the open, where they are at hand */
+	volatile __u32 how;   /* JUDGE_BEGUN */
+	volatile __u32 generation;
+	__u32 pad;
+	volatile __u64 tables; /* bpf/lib/polinterest.bpf.h */
+	struct pst_subject subject;
+	struct pst_subject_ns ns;
+	struct pst_verdict verdict;
 };
 
 struct {
@@ -223,6 +235,8 @@ static __always_inline void judge_path(__u32 half, __u32 which, __u32 known)
 			w->facts.path_len);
 		if (known == PST_KNOWN_PATH)
 			p->act.path[i] = class;
+		else if (known == PST_KNOWN_PATH_TO)
+			p->act.path_to[i] = class;
 		else
 			p->act.executable[i] = class;
 	}
@@ -244,6 +258,13 @@ __noinline int judge_executable(__u32 half)
 
 /* ---- the object ---- */
 
+static __always_inline struct object *judge_named(__u32 which, __u64 mnt, __u64 dentry)
+{
+	struct dentry *d = (void *)dentry;
+
+	return pst_object_path(which, (void *)mnt, d, BPF_CORE_READ(d, d_inode));
+}
+
 /* What it is. */
 __noinline int judge_object(void)
 {
@@ -253,7 +274,10 @@ __noinline int judge_object(void)
 
 	if (!p || !j)
 		return 0;
-	w = pst_object_file(OBJECT_FIRST, (struct file *)j->file, j->asked);
+	if (j->dentry)
+		w = judge_named(OBJECT_FIRST, j->mnt, j->dentry);
+	else
+		w = pst_object_file(OBJECT_FIRST, (struct file *)j->file, j->asked);
 	if (!w)
 		return 0;
 	p->act.file = (w->facts.flags & 15) << 4 | (w->facts.access & 15);
@@ -262,18 +286,38 @@ __noinline int judge_object(void)
 	return 0;
 }
 
-/* Where it is. */
-__noinline int judge_place(__u32 half)
+__noinline int judge_other(void)
 {
-	__u32 which = OBJECT_FIRST;
+	struct judge *j = judge_here();
+
+	if (j)
+		judge_named(OBJECT_OTHER, j->to_mnt, j->to_dentry);
+	return 0;
+}
+
+/* Where it is. Of two paths one of which is not known the other one is judged. */
+__noinline int judge_place(__u32 half, __u32 which)
+{
+	struct policy_scratch *p = policy_scratch_here();
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
 
-	if (!w)
+	if (!w || !p)
 		return 0;
-	pst_object_walk(OBJECT_FIRST, w);
+	pst_object_walk(which, w);
 	if (w->facts.known & PST_OBJECT_PATH)
-		judge_path(half, OBJECT_FIRST, PST_KNOWN_PATH);
+		judge_path(half, which, p->act.known & PST_KNOWN_PATH ? PST_KNOWN_PATH_TO : PST_KNOWN_PATH);
 	return 0;
+}
+
+/* Likewise, and what rules have of its inodes. */
+static __always_inline void judge_where(__u32 half, __u32 which, __u32 multi, __u32 inodes)
+{
+	if (multi & 1u << PST_POL_PATH)
+		judge_place(half, which);
+	if (inodes & POLINODE_FILE)
+		polinode_file(half, which);
+	if (inodes & POLINODE_FOLDERS)
+		polinode_folders(half, which);
 }
 
 /* What rules have of the executable's inode, of which they name some. */
@@ -323,16 +367,15 @@ static __always_inline void judge_gather_subject(__u32 half, __u32 used, __u32 m
 		judge_executable_inode(half);
 }
 
-/* and of a file. */
-static __always_inline void judge_gather_file(__u32 half, __u32 multi, __u32 inodes)
+/* and of a file, or of two paths. */
+static __always_inline void judge_gather_file(__u32 half, __u32 multi, __u32 inodes, bool two)
 {
 	judge_object();
-	if (multi & 1u << PST_POL_PATH)
-		judge_place(half);
-	if (inodes & POLINODE_FILE)
-		polinode_file(half);
-	if (inodes & POLINODE_FOLDERS)
-		polinode_folders(half);
+	judge_where(half, OBJECT_FIRST, multi, inodes);
+	if (!two)
+		return;
+	judge_other();
+	judge_where(half, OBJECT_OTHER, multi, inodes);
 }
 
 /* Of what was found in the tables. */
@@ -363,8 +406,7 @@ __noinline int judge_verdict(__u32 which)
 }
 
 /* This CPU's memory is the current task's from here on. */
-static __always_inline void judge_begin(
-	__u32 half, struct judge *j, __u32 op, struct file *file, __u32 asked, __u32 how)
+static __always_inline void judge_begin(__u32 half, struct judge *j, __u32 op, const struct judge_on *on)
 {
 	struct policy_scratch *p = policy_scratch_here();
 	const struct pst_pol_head *head = judge_head(half);
@@ -372,9 +414,13 @@ static __always_inline void judge_begin(
 	if (!p || !head)
 		return;
 	j->owner = bpf_get_current_pid_tgid();
-	j->file = (__u64)file;
-	j->asked = asked;
-	j->how = how;
+	j->file = (__u64)on->file;
+	j->mnt = (__u64)on->mnt;
+	j->dentry = (__u64)on->dentry;
+	j->to_mnt = (__u64)on->to_mnt;
+	j->to_dentry = (__u64)on->to_dentry;
+	j->asked = on->asked;
+	j->how = on->how;
 	j->generation = *(volatile const __u32 *)&head->generation;
 	__builtin_memset(&p->act, 0, sizeof(p->act));
 	p->act.op = op;
@@ -386,19 +432,19 @@ __noinline int judge_search(__u32 half)
 	return judge_verdict(half);
 }
 
-/* Of what judge_begin() has noted, and of @end (NULL: the file). Not a function of its own: calls may be no
+/* Of what judge_begin() has noted, and of @on's end, if it is one. Not a function of its own: calls may be no
  * deeper than eight. */
-static __always_inline void judge_look(__u32 half, const struct judge_end *end)
+static __always_inline void judge_look(__u32 half, const struct judge_on *on)
 {
 	const struct pst_pol_head *head = judge_head(half);
 
 	if (!head)
 		return;
 	judge_gather_subject(half, head->used, head->multi, head->inode_as);
-	if (end)
-		judge_end(end);
+	if (on->end)
+		judge_end(on->end);
 	else
-		judge_gather_file(half, head->multi, head->inode_as);
+		judge_gather_file(half, head->multi, head->inode_as, on->to_dentry);
 	judge_search(half);
 }
 
@@ -420,9 +466,9 @@ static __always_inline void judge_none(struct pst_verdict *ret, __u8 told)
 	ret->told = told;
 }
 
-/* An act on @end, or (NULL) on @file. */
-static __always_inline void judge_act(__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how,
-	const struct judge_end *end, struct pst_verdict *ret)
+/* An act of an operation, by the tables in @half. Fills every byte. */
+static __always_inline void judge_act(
+	__u32 half, __u32 op, const struct judge_on *on, struct pst_verdict *ret)
 {
 	const struct pst_pol_head *head = judge_head(half);
 	struct judge *j = judge_here();
@@ -431,8 +477,8 @@ static __always_inline void judge_act(__u32 half, __u32 op, struct file *file, _
 	if (!head || !j || !(head->ops & PST_OP_BIT(op)))
 		return;
 	for (__u32 i = 0; i < JUDGE_TRIES; i++) {
-		judge_begin(half, j, op, file, asked, how);
-		judge_look(half, end);
+		judge_begin(half, j, op, on);
+		judge_look(half, on);
 		if (judge_told(half, j, ret)) {
 			judge_count(ret->told);
 			return;
@@ -442,34 +488,25 @@ static __always_inline void judge_act(__u32 half, __u32 op, struct file *file, _
 	judge_count(PST_TOLD_LOST);
 }
 
-static __always_inline void judge_file(
-	__u32 half, __u32 op, struct file *file, __u32 asked, __u32 how, struct pst_verdict *ret)
-{
-	judge_act(half, op, file, asked, how, NULL, ret);
-}
-
 /* An operation of the network: what @end is, is the operation's matter (bpf/lib/polnet.bpf.h). */
 static __always_inline void judge_net(
 	__u32 half, __u32 op, const struct judge_end *end, struct pst_verdict *ret)
 {
-	judge_act(half, op, NULL, 0, 0, end, ret);
+	judge_act(half, op, &(struct judge_on){.end = end}, ret);
 }
 
-/*
- * file.open, by the tables in @half: the file that is to be opened, or is open. @asked: flags of the call
- * where they are at hand. Fills every byte.
- */
+/* file.open: the file that is to be opened, or is open. @asked: flags of the call where they are at hand. */
 static __always_inline void pst_judge_open(
 	__u32 half, struct file *file, __u32 asked, struct pst_verdict *ret)
 {
-	judge_file(half, PST_OP_FILE_OPEN, file, asked, 0, ret);
+	judge_act(half, PST_OP_FILE_OPEN, &(struct judge_on){.file = file, .asked = asked}, ret);
 }
 
 /* process.exec before anything has happened: the subject is who starts the program. Of a script both it and
  * its interpreter come here. */
 static __always_inline void pst_judge_exec(__u32 half, struct linux_binprm *bprm, struct pst_verdict *ret)
 {
-	judge_file(half, PST_OP_PROCESS_EXEC, BPF_CORE_READ(bprm, file), 0, 0, ret);
+	judge_act(half, PST_OP_PROCESS_EXEC, &(struct judge_on){.file = BPF_CORE_READ(bprm, file)}, ret);
 }
 
 /*
@@ -480,8 +517,9 @@ static __always_inline void pst_judge_exec(__u32 half, struct linux_binprm *bprm
 static __always_inline void pst_judge_begun(__u32 half, struct pst_verdict *ret)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
+	const struct judge_on on = {.file = BPF_CORE_READ(t, mm, exe_file), .how = JUDGE_BEGUN};
 
-	judge_file(half, PST_OP_PROCESS_EXEC, BPF_CORE_READ(t, mm, exe_file), 0, JUDGE_BEGUN, ret);
+	judge_act(half, PST_OP_PROCESS_EXEC, &on, ret);
 }
 
 #endif

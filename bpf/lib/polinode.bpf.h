@@ -24,37 +24,41 @@ __noinline __u32 polinode(__u32 which, __u32 dev, __u64 ino)
 	return pst_pol_inode(&half, (const struct pst_pol_head *)half.lines, dev, ino);
 }
 
-__noinline int polinode_file(__u32 half)
+/* @which: OBJECT_FIRST or OBJECT_OTHER. */
+static __always_inline struct pst_act_inodes *polinode_of(struct policy_scratch *p, __u32 which)
 {
-	__u32 which = OBJECT_FIRST;
+	return which == OBJECT_OTHER ? &p->act.path_to_inodes : &p->act.path_inodes;
+}
+
+__noinline int polinode_file(__u32 half, __u32 which)
+{
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
 	struct policy_scratch *p = policy_scratch_here();
 
 	if (w && p)
-		p->act.path_inodes.file = polinode(half, w->facts.id.dev, w->facts.id.ino);
+		polinode_of(p, which)->file = polinode(half, w->facts.id.dev, w->facts.id.ino);
 	return 0;
 }
 
 /* One of the folders above. */
-__noinline int polinode_folder(__u32 which, __u32 at)
+__noinline int polinode_folder(__u32 half, __u32 which, __u32 at)
 {
-	__u32 first = OBJECT_FIRST, lists;
-	struct object *w = bpf_map_lookup_elem(&objects, &first);
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
 	struct policy_scratch *p = policy_scratch_here();
-	struct pst_half half = policy_half(which);
+	struct pst_half tables = policy_half(half);
+	__u32 lists;
 
-	if (!w || !p || !half.lines)
+	if (!w || !p || !tables.lines)
 		return 0;
 	at &= PST_ABOVE_MAX - 1;
-	lists = polinode(which, w->facts.above[at].dev, w->facts.above[at].ino);
-	pst_pol_inode_above(&half, &p->act.path_inodes, lists, !at);
+	lists = polinode(half, w->facts.above[at].dev, w->facts.above[at].ino);
+	pst_pol_inode_above(&tables, polinode_of(p, which), lists, !at);
 	return 0;
 }
 
 /* All that are known of. */
-__noinline int polinode_folders(__u32 half)
+__noinline int polinode_folders(__u32 half, __u32 which)
 {
-	__u32 which = OBJECT_FIRST;
 	struct object *w = bpf_map_lookup_elem(&objects, &which);
 	__u32 i;
 
@@ -63,7 +67,7 @@ __noinline int polinode_folders(__u32 half)
 	for (i = 0; i < PST_ABOVE_MAX; i++) {
 		if (i >= w->facts.n_above)
 			break;
-		polinode_folder(half, i);
+		polinode_folder(half, which, i);
 	}
 	return 0;
 }

@@ -190,7 +190,7 @@ __noinline int interest_keep(__u32 half, __u32 op, __u32 any)
 static __always_inline bool interest_any(
 	__u32 half, __u32 op, __u32 how, const struct pst_pol_head *head, struct judge *j)
 {
-	judge_begin(half, j, op, NULL, 0, how);
+	judge_begin(half, j, op, &(struct judge_on){.how = how});
 	j->tables = interest_tables(head);
 	judge_gather_subject(half, head->used & INTEREST_DIMS, head->multi & INTEREST_MULTI, head->inode_as);
 	return interest_look(half);

@@ -58,10 +58,13 @@ enum pst_pol_ask {
 	X(FILE_MKDIR, 17, "file.mkdir", PST_ASK_BIT(PATHS), "makes a directory")                             \
 	X(FILE_CHMOD, 18, "file.chmod", PST_ASK_BIT(PATHS), "changes a file's mode")                         \
 	X(FILE_CHOWN, 19, "file.chown", PST_ASK_BIT(PATHS), "changes a file's owner or group")               \
-	X(FILE_TRUNCATE, 20, "file.truncate", PST_ASK_BIT(PATHS), "cuts a file by its path")                 \
-	X(FILE_MOUNT, 21, "file.mount", PST_ASK_BIT(PATHS), "mounts; the path is where")                     \
-	X(FILE_UMOUNT, 22, "file.umount", PST_ASK_BIT(PATHS), "unmounts")                                    \
-	X(FILE_PIVOT_ROOT, 23, "file.pivot_root", PST_ASK_BIT(PATHS), "changes the root of its mounts")      \
+	X(FILE_TRUNCATE, 20, "file.truncate", PST_ASK_BIT(PATHS),                                            \
+		"sets a file's length; also by opening it with O_TRUNC")                                     \
+	X(FILE_MOUNT, 21, "file.mount", PST_ASK_BIT(PATHS),                                                  \
+		"mounts, or changes what is mounted; the path is where")                                     \
+	X(FILE_UMOUNT, 22, "file.umount", PST_ASK_BIT(PATHS), "unmounts; the path is where it is mounted")   \
+	X(FILE_PIVOT_ROOT, 23, "file.pivot_root", PST_ASK_BIT(PATHS),                                        \
+		"changes the root of its mounts; the path is the new root")                                  \
 	X(NET_SOCKET, 24, "net.socket", PST_ASK_BIT(PROTOCOLS) | PST_ASK_BIT(FAMILIES), "makes a socket")    \
 	X(NET_CONNECT, 25, "net.connect", PST_ASK_ENDPOINT,                                                  \
 		"connects; address and port are the other end's")                                            \

@@ -10,6 +10,7 @@
  * action, what was done, generation, policy, rule.
  */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <poll.h>
@@ -21,9 +22,11 @@
 #include <unistd.h>
 
 #include "bpf/enforce.skel.h"
+#include "bpf/enforcefile.skel.h"
 #include "bpf/lineage.skel.h"
 #include "policyd/policy/tables.h"
 #include "proto/abi/records.h"
+#include "proto/base/cleanup.h"
 
 #define HALF_BYTES ((size_t)PST_POL_LINES * sizeof(union pst_line))
 #define GENERATION 3
@@ -34,6 +37,7 @@ enum rung { BY_LSM, BY_FENTRY, BY_TRACEPOINT, RUNGS };
 static const char *const rung_names[RUNGS] = {"lsm", "fentry", "tracepoint"};
 
 static struct enforce_bpf *skel;
+static struct enforcefile_bpf *files; /* not with tracepoints, which see nothing of it */
 static struct lineage_bpf *lines;
 static struct policy_set set;
 static struct policy_tables *tables;
@@ -63,6 +67,55 @@ static void choose(struct bpf_program *open, struct bpf_program *exec, bool chos
 	bpf_program__set_autoload(exec, chosen);
 }
 
+/* What both have is one. */
+static int share(void)
+{
+	static const char *const names[] = {
+		"lineages", "policy", "policy_lines", "path_lines", "policy_names", "ring_process"};
+
+	for (size_t i = 0; i < PST_ARRAY_SIZE(names); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(files->obj, names[i]);
+		int fd = bpf_object__find_map_fd_by_name(skel->obj, names[i]);
+
+		if (!map || fd < 0 || bpf_map__reuse_fd(map, fd))
+			return -1;
+	}
+	return 0;
+}
+
+static bool ends(const char *text, const char *end)
+{
+	size_t n = strlen(text), m = strlen(end);
+
+	return n >= m && !strcmp(text + n - m, end);
+}
+
+/* Of this rung, and of this kernel: file_truncate came with 6.2. */
+static bool is_chosen(const struct btf *kernel, const struct bpf_program *p, enum rung rung)
+{
+	const char *name = bpf_program__name(p), *function = strchr(bpf_program__section_name(p), '/') + 1;
+	char hook[80];
+
+	snprintf(hook, sizeof(hook), "%s%s", rung == BY_LSM ? "bpf_lsm_" : "", function);
+	if (ends(name, "ftruncate") || ends(name, "ftruncate_f"))
+		if (btf__find_by_name_kind(kernel, hook, BTF_KIND_FUNC) < 0)
+			return false;
+	return rung == BY_LSM ? !ends(name, "_r") && !ends(name, "_f") : ends(name, "_f");
+}
+
+static int load_files(enum rung rung)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+	struct bpf_program *p;
+
+	files = enforcefile_bpf__open();
+	if (!kernel || !files || share())
+		return -1;
+	bpf_object__for_each_program(p, files->obj) bpf_program__set_autoload(p, is_chosen(kernel, p, rung));
+	btf__free(kernel);
+	return enforcefile_bpf__load(files) || enforcefile_bpf__attach(files) ? -1 : 0;
+}
+
 /* Ancestors are remembered from here on. */
 static int load(enum rung rung)
 {
@@ -77,7 +130,9 @@ static int load(enum rung rung)
 	choose(skel->progs.enforce_open_x, skel->progs.enforce_begun, rung == BY_TRACEPOINT);
 	if (bpf_map__reuse_fd(skel->maps.lineages, bpf_map__fd(lines->maps.lineages)))
 		return -1;
-	return enforce_bpf__load(skel) || enforce_bpf__attach(skel) ? -1 : 0;
+	if (enforce_bpf__load(skel) || enforce_bpf__attach(skel))
+		return -1;
+	return rung == BY_TRACEPOINT ? 0 : load_files(rung);
 }
 
 static int tell_group(char *word)
@@ -180,6 +235,7 @@ int main(int argc, char **argv)
 	print_records();
 	policy_tables_free(tables);
 	policy_set_done(&set);
+	enforcefile_bpf__destroy(files);
 	enforce_bpf__destroy(skel);
 	lineage_bpf__destroy(lines);
 	free(records);

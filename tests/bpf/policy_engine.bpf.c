@@ -105,14 +105,16 @@ __noinline int judge_nothing(__u32 fd)
 __noinline int judge_disturbed(__u32 fd, __u32 what)
 {
 	struct judge *j = judge_here();
+	struct judge_on on = {};
 	struct pst_verdict v = {};
 
 	if (!j)
 		return 0;
-	judge_begin(half, j, PST_OP_FILE_OPEN, file_of(fd), 0, 0);
+	on.file = file_of(fd);
+	judge_begin(half, j, PST_OP_FILE_OPEN, &on);
 	if (what == ASK_OTHER)
 		j->generation -= 1;
-	judge_look(half, NULL);
+	judge_look(half, &on);
 	if (what == ASK_STOLEN)
 		j->owner = 1;
 	told = judge_told(half, j, &v);

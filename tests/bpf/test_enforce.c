@@ -3,15 +3,9 @@
  * Policies in force on execs and opens, on each rung that the kernel has: what is forbidden does not happen,
  * what is beside it does, and a record tells of it. Scoped to a control group that the test made.
  */
-#include <sys/mman.h>
-
 #include "bpf/enforce.skel.h"
 #include "bpf/lineage.skel.h"
-#include "policyd/policy/tables.h"
-#include "proto/base/cleanup.h"
-#include "tests/bpf/procs.h"
-
-#define HALF_BYTES ((size_t)PST_POL_LINES * sizeof(union pst_line))
+#include "tests/bpf/enforcerun.h"
 
 enum rung { BY_LSM, BY_FENTRY, BY_TRACEPOINT, RUNGS };
 static const char *const rung_names[RUNGS] = {"lsm", "fentry", "tracepoint"};
@@ -20,24 +14,8 @@ static const unsigned hooks[RUNGS] = {PST_HOOK_LSM, PST_HOOK_FENTRY, PST_HOOK_TR
 static enum rung rung;
 static struct enforce_bpf *skel;
 static struct lineage_bpf *lines;
-static struct pst_policy *page;
-static union pst_line *halves, *paths;
-static struct reclog recs;
-static char base[64];
-static char groups[3][320]; /* each in the one before; the last is not told of */
-static char group_path[256];
-static struct policy_set set;
-static struct policy_tables *tables;
 
 /* ---- the kernel's part ---- */
-
-static void *mapped(const struct bpf_map *map, size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-
-	assert_true(p != MAP_FAILED);
-	return p;
-}
 
 static void choose(struct bpf_program *open, struct bpf_program *exec, enum rung r)
 {
@@ -48,22 +26,25 @@ static void choose(struct bpf_program *open, struct bpf_program *exec, enum rung
 /* False: this kernel has no such rung. */
 static bool load(void)
 {
+	int r;
+
 	skel = enforce_bpf__open();
 	assert_non_null(skel);
 	choose(skel->progs.enforce_open, skel->progs.enforce_exec, BY_LSM);
 	choose(skel->progs.enforce_open_f, skel->progs.enforce_exec_f, BY_FENTRY);
 	choose(skel->progs.enforce_open_x, skel->progs.enforce_begun, BY_TRACEPOINT);
 	assert_int_equal(bpf_map__reuse_fd(skel->maps.lineages, bpf_map__fd(lines->maps.lineages)), 0);
-	if (enforce_bpf__load(skel) || enforce_bpf__attach(skel)) {
+	r = enforce_bpf__load(skel);
+	if (!r)
+		r = enforce_bpf__attach(skel);
+	if (r) {
 		enforce_bpf__destroy(skel);
 		skel = NULL;
 		assert_int_not_equal(rung, BY_TRACEPOINT);
+		assert_int_equal(r, -EPERM); /* else it is our own fault */
 		return false;
 	}
-	page = mapped(skel->maps.policy, sizeof(*page));
-	halves = mapped(skel->maps.policy_lines, 2 * HALF_BYTES);
-	paths = mapped(skel->maps.path_lines, 2 * HALF_BYTES);
-	reclog_open(&recs, bpf_map__fd(skel->maps.ring_process));
+	tables_open(skel->obj, skel->rodata->cfg_path_key);
 	return true;
 }
 
@@ -71,104 +52,9 @@ static void unload(void)
 {
 	if (!skel)
 		return;
-	reclog_close(&recs);
-	munmap(page, sizeof(*page));
-	munmap(halves, 2 * HALF_BYTES);
-	munmap(paths, 2 * HALF_BYTES);
+	tables_close();
 	enforce_bpf__destroy(skel);
 	skel = NULL;
-}
-
-/* ---- control groups ---- */
-
-static void enter(const char *dir)
-{
-	char path[352];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		_exit(84);
-	close(fd);
-}
-
-static int make_groups(void)
-{
-	const char *mounted = cgroup2();
-
-	if (!mounted)
-		return -1;
-	snprintf(groups[0], sizeof(groups[0]), "%s/pst-enforce-%d", mounted, getpid());
-	snprintf(groups[1], sizeof(groups[1]), "%.300s/in", groups[0]);
-	snprintf(groups[2], sizeof(groups[2]), "%.300s/untold", groups[1]);
-	return mkdir(groups[0], 0755) || mkdir(groups[1], 0755) || mkdir(groups[2], 0755) ? -1 : 0;
-}
-
-/* As acts have it, from the hierarchy's root on. */
-static void find_path(void *arg)
-{
-	char text[4096], *at;
-
-	enter(groups[0]);
-	slurp("/proc/self/cgroup", text, sizeof(text));
-	at = strstr(text, "0::");
-	_exit(!at || write(*(int *)arg, at + 3, strcspn(at + 3, "\n")) < 1);
-}
-
-static void tell_group(int i, const char *below)
-{
-	char path[512];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s%s", group_path, below);
-	assert_int_equal(stat(groups[i], &st), 0);
-	assert_int_equal(policy_cgroup_set(tables, st.st_ino, path), 0);
-}
-
-/* ---- policies ---- */
-
-static void lift(void)
-{
-	__atomic_store_n(&page->generation, 0, __ATOMIC_RELEASE);
-	policy_tables_free(tables);
-	tables = NULL;
-	policy_set_done(&set);
-}
-
-/* In force for who is in the group. */
-static void put(const char *rules)
-{
-	const volatile uint64_t *key = (const void *)skel->rodata->cfg_path_key;
-	static uint32_t generation;
-	uint32_t half = ++generation & 1;
-	const struct policy_room room = {
-		halves + half * PST_POL_LINES, paths + half * PST_POL_LINES, PST_POL_LINES, PST_PATHS_LINES};
-	struct pst_conf_errors errors = {0};
-	PST_FREE char *text = NULL;
-
-	lift();
-	memset(&set, 0, sizeof(set));
-	assert_true(asprintf(&text,
-			    "apiVersion: penstock.dev/v1\nkind: Policy\nmetadata: {name: test}\nspec:\n"
-			    "  scope: {cgroups: %s}\n  rules:\n%s",
-			    group_path, rules) > 0);
-	if (policy_parse(&set, "p.yaml", text, strlen(text), &errors, NULL) ||
-		policy_compile(&set, &room, generation, (uint64_t[]){key[0], key[1]}, &errors, &tables))
-		fail_msg("%s", errors.text ? errors.text : "refused");
-	tell_group(0, "");
-	tell_group(1, "/in");
-	__atomic_store_n(&page->generation, generation, __ATOMIC_RELEASE);
-}
-
-static const char *in_base(const char *name)
-{
-	static char path[8][128];
-	static unsigned turn;
-	char *at = path[turn++ % 8];
-
-	snprintf(at, sizeof(path[0]), "%s/%s", base, name);
-	return at;
 }
 
 /* A rule about a file in the folder, whose action is what the rung can do. */
@@ -422,10 +308,7 @@ static void at_tracepoints(void **state)
 static int after(void **state)
 {
 	(void)state;
-	if (page)
-		lift();
 	unload();
-	page = NULL;
 	return 0;
 }
 
@@ -447,15 +330,9 @@ static int make_files(void)
 
 static int setup(void **state)
 {
-	int pipes[2];
-
 	(void)state;
-	if (folder_make(base, sizeof(base)) || make_files() || make_groups() || pipe(pipes))
+	if (folder_make(base, sizeof(base)) || make_files() || groups_make())
 		return -1;
-	if (reap(run(find_path, &pipes[1])) || read(pipes[0], group_path, sizeof(group_path) - 1) < 1)
-		return -1;
-	close(pipes[0]);
-	close(pipes[1]);
 	lines = lineage_bpf__open_and_load();
 	return !lines || lineage_bpf__attach(lines) ? -1 : 0;
 }
@@ -464,8 +341,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	lineage_bpf__destroy(lines);
-	for (int i = 2; i >= 0; i--)
-		rmdir(groups[i]);
+	groups_remove();
 	return folder_remove(base);
 }
 

@@ -28,7 +28,10 @@ GATHERED = "who started a new program is not known any more: a rule with `execut
 PEEKS = "another thread may read from a descriptor for some microseconds, until the process is gone"
 
 RUNGS = ("lsm", "fentry", "tracepoint", "cgroup")
-JUDGED = ("process.exec", "file.open")  # operations that kernel programs judge
+ON_FILES = ("file.unlink", "file.rename", "file.link", "file.symlink", "file.mkdir", "file.chmod", "file.chown", "file.truncate", "file.mount",
+            "file.umount", "file.pivot_root")
+# Operations that kernel programs judge, and on which rungs.
+JUDGED = {**dict.fromkeys(("process.exec", "file.open"), RUNGS[:3]), **dict.fromkeys(ON_FILES, RUNGS[:2])}
 TRACEPOINT, KILLED = ("tracepoint",), ("fentry", "tracepoint")
 NET = {"bad": 7001, "good": 7002, "own": 7003, "local": 7004}  # served: the first two
 
@@ -440,13 +443,15 @@ def page():
     """What the page says of the table."""
     judged = [r for r in TABLE if r.op in JUDGED]
     lines = ["| operation | attacks | LSM | fentry | tracepoints |", "|---|---|---|---|---|"]
-    for op in JUDGED:
+    for op, rungs in JUDGED.items():
         rows = [r for r in judged if r.op == op]
-        lines.append(f"| `{op}` | {len(rows)} | {' | '.join(count(rows, rung) for rung in RUNGS[:3])} |")
+        lines.append(f"| `{op}` | {len(rows)} | {' | '.join(count(rows, rung) if rung in rungs else 'not judged' for rung in RUNGS[:3])} |")
     lines += ["", "| what passes | where | attacks |", "|---|---|---|"]
     why = {}
     for r in judged:
         for rung, text in r.passes.items():
+            if rung in RUNGS[:3] and rung not in JUDGED[r.op]:
+                continue
             why.setdefault(text, {}).setdefault(r.name, []).append(rung)
         for until, text in r.before.items():
             why.setdefault(text, {}).setdefault(r.name, []).append(f"before Linux {until[0]}.{until[1]}")

@@ -7,7 +7,10 @@ import struct
 import lib
 
 MAPS = ("policy", "policy_lines", "path_lines", "policy_names")
-OPS = ((1, "policy_exec"), (12, "policy_open"), *((n, "policy_net") for n in range(24, 30)))  # number of the operation, and the sensor that judges it
+FILES = [n for n in range(13, 24) if n != 19]  # from file.unlink to file.pivot_root, but for file.chown
+# Number of the operation, and the sensor that judges it.
+OPS = ((1, "policy_exec"), (12, "policy_open"), *((n, "policy_file") for n in FILES), (19, "policy_chown"),
+       *((n, "policy_net") for n in range(24, 30)))
 LEVELS = ("none", "observe", "kill", "deny")
 PAGE, KEY, LEVEL = 264, slice(16, 32), 40  # struct pst_policy
 MOVED = 1

@@ -348,6 +348,19 @@ class Rungs(pipeline.PipelineTest):
     def see_policy_open(self, p, _seen, _peer):
         self.see_policy(p, "policy_open", lambda: lib.read("/etc/passwd"))
 
+    def changed(self, act):
+        """What makes and does away with a file, without a record wanted of it."""
+        path = os.path.join("/tmp", unique("rung"))
+        os.mknod(path)
+        act(path)
+        os.unlink(path)
+
+    def see_policy_file(self, p, _seen, _peer):
+        self.see_policy(p, "policy_file", lambda: self.changed(lambda path: os.chmod(path, 0o600)))
+
+    def see_policy_chown(self, p, _seen, _peer):
+        self.see_policy(p, "policy_chown", lambda: self.changed(lambda path: os.chown(path, lib.STRANGER, -1)))
+
     def see_policy_net(self, p, _seen, _peer):
         self.see_policy(p, "policy_net", lambda: socket.socket(socket.AF_UNIX).close())
 

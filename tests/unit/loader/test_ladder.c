@@ -231,6 +231,7 @@ static void xdp_only_where_asked(void **state)
 static void levels_of_operations(void **state)
 {
 	static const uint8_t levels[] = {PST_LEVEL_DENY, PST_LEVEL_KILL, PST_LEVEL_KILL, PST_LEVEL_NONE};
+	static const uint8_t of_files[] = {PST_LEVEL_DENY, PST_LEVEL_DENY, PST_LEVEL_KILL, PST_LEVEL_NONE};
 
 	(void)state;
 	plan_init(&plan, &config, &outcomes);
@@ -238,6 +239,12 @@ static void levels_of_operations(void **state)
 		assert_int_equal(policymaps_level(&outcomes, true, PST_OP_FILE_OPEN), levels[i]);
 		assert_int_equal(policymaps_level(&outcomes, true, PST_OP_PROCESS_EXEC), PST_LEVEL_DENY);
 		plan_demote(&plan, SENSOR_POLICY_OPEN, "no");
+	}
+	for (size_t i = 0; i < PST_ARRAY_SIZE(of_files); i++) {
+		for (unsigned op = PST_OP_FILE_UNLINK; op <= PST_OP_FILE_PIVOT_ROOT; op++)
+			assert_int_equal(policymaps_level(&outcomes, true, op),
+				op == PST_OP_FILE_CHOWN ? PST_LEVEL_DENY : of_files[i]);
+		plan_demote(&plan, SENSOR_POLICY_FILE, "no");
 	}
 	assert_int_equal(policymaps_level(&outcomes, false, PST_OP_PROCESS_EXEC), PST_LEVEL_DENY);
 	plan_demote(&plan, SENSOR_POLICY_EXEC, "no");
@@ -258,8 +265,13 @@ static void shared_programs(void **state)
 		plan_demote(&plan, SENSOR_POLICY_EXEC, "no");
 	assert_int_equal(plan_kind(&plan, "lineage", "line_exec"), ATTACH_TRACE);
 	assert_true(plan_switch(&plan, "lineage", "cfg_lines_wait"));
-	for (int i = 0; i < RUNGS_MAX; i++)
+	for (int i = 0; i < RUNGS_MAX; i++) {
 		plan_demote(&plan, SENSOR_POLICY_OPEN, "no");
+		plan_demote(&plan, SENSOR_POLICY_FILE, "no");
+		plan_demote(&plan, SENSOR_POLICY_NET, "no");
+		assert_true(plan_uses(&plan, "lineage"));
+		plan_demote(&plan, SENSOR_POLICY_CHOWN, "no");
+	}
 	assert_false(plan_uses(&plan, "lineage"));
 }
 
