@@ -209,10 +209,10 @@ static void measure(const char *name, void (*work)(void), int n)
 	for (enum with w = 0; w < WITHS; w++) {
 		qsort(all[w], ROUNDS, sizeof(double), by_size);
 		ns[w] = all[w][ROUNDS / 2];
-		printf("enforce.%s_%s_ns %.1f ns\n", name, names[w], ns[w]);
+		printf("policy.%s_%s_ns %.1f ns\n", name, names[w], ns[w]);
 	}
-	printf("enforce.%s_percent %.2f %%\n", name, 100 * (ns[ENFORCE] - ns[NONE]) / ns[NONE]);
-	printf("enforce.%s_above_empty_ns %.1f ns\n", name, ns[ENFORCE] - ns[EMPTY]);
+	printf("policy.%s_percent %.2f %%\n", name, 100 * (ns[ENFORCE] - ns[NONE]) / ns[NONE]);
+	printf("hook.%s_ns %.1f ns\n", name, ns[ENFORCE] - ns[EMPTY]);
 	fflush(stdout);
 }
 

@@ -5,16 +5,17 @@ import re
 
 import bench
 
-PROGRAMS = {"bus.": "bench_bus", "codec.": "bench_codec", "path.": "bench_path", "policy.": "bench_policy", "facts.": "bench_facts"}
+PROGRAMS = {"bus.": ["bench_bus"], "codec.": ["bench_codec"], "path.": ["bench_path"], "policy.": ["bench_policy", "bench_enforce"], "hook.": ["bench_enforce"],
+            "facts.": ["bench_facts"]}
 FIGURES = {prefix: bench.Spec() for prefix in PROGRAMS}
 AIMS = {"policy.apply_ms_1000": 500}
 LINE = re.compile(r"^([a-z0-9_.]+)\s+([0-9.]+)\s+(\S+)")
 
 
 def run(ctx):
-    for prefix, program in PROGRAMS.items():
-        if not (prefix.startswith(ctx.prefix) or ctx.prefix.startswith(prefix)):
-            continue
+    wanted = {program: None for prefix, programs in PROGRAMS.items() for program in programs
+              if prefix.startswith(ctx.prefix) or ctx.prefix.startswith(prefix)}
+    for program in wanted:
         samples, units = {}, {}
         for _ in range(max(1, ctx.runs // 2)):
             out = bench.subprocess.run([ctx.tool(program)], check=True, stdout=bench.subprocess.PIPE, text=True,
