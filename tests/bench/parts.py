@@ -9,7 +9,7 @@ PROGRAMS = {"bus.": ["bench_bus"], "codec.": ["bench_codec"], "path.": ["bench_p
             "facts.": ["bench_facts"]}
 FIGURES = {prefix: bench.Spec() for prefix in PROGRAMS}
 AIMS = {"policy.apply_ms_1000": 500}
-LINE = re.compile(r"^([a-z0-9_.]+)\s+([0-9.]+)\s+(\S+)")
+LINE = re.compile(r"^([a-z0-9_.]+)\s+(-?[0-9.]+)\s+(\S+)")
 
 
 def run(ctx):

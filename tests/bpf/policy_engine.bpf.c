@@ -70,12 +70,13 @@ static struct judge_end end;
 __noinline int judge_socket(__u32 fd)
 {
 	const struct pst_pol_head *head = judge_head(half);
+	struct file *file = file_of(fd);
 	struct socket *socket;
 	struct sock *sk;
 
 	if (!head || !(head->ops & PST_OP_BIT(PST_OP_NET_CONNECT)))
 		return 0;
-	socket = BPF_CORE_READ((struct file___net *)file_of(fd), private_data);
+	socket = BPF_CORE_READ((struct file___net *)file, private_data);
 	sk = BPF_CORE_READ(socket, sk);
 	__builtin_memset(&end, 0, sizeof(end));
 	polnet_socket(&end, sk);
