@@ -16,7 +16,9 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import deeds  # noqa: E402
 import lib  # noqa: E402
-from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, wait_for  # noqa: E402
+from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, VM, wait_for  # noqa: E402
+
+SWITCHES = 1000 if VM else 10000
 
 SENSORS = functools.reduce(lambda text, name: text.replace(f"{name}: no", f"{name}: yes"), lib.POLICIES, ALL_BUT_PROCESS)
 POLICY = """apiVersion: penstock.dev/v1
@@ -48,6 +50,29 @@ with open(sys.argv[1] + "/cgroup.procs", "w") as f:
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET)
 s.connect((sys.argv[2], int(sys.argv[3])))
 print("connected")
+"""
+
+# Until its input ends: forbidden and allowed acts, each by a child in the control group, and how many of them were done.
+ACTOR = """
+import os, select, sys
+group, folder = sys.argv[1:]
+def child(name):
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    try:
+        with open(group + "/cgroup.procs", "w") as f:
+            f.write("0")
+        os.open(folder + "/" + name, os.O_RDONLY)
+    except PermissionError:
+        os._exit(1)
+    os._exit(0)
+print("ready", flush=True)
+forbidden = done = allowed = failed = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    forbidden, done = forbidden + 1, done + child("secret")
+    allowed, failed = allowed + 1, failed + (not child("other"))
+print(forbidden, done, allowed, failed)
 """
 
 
@@ -174,6 +199,34 @@ class Policies(PipelineTest):
         self.assertIn("cap.use", said)
         self.assertIn(path, said)
         self.assert_allowed()
+
+    def test_ten_thousand_switches(self):
+        """Two sets that forbid the same, and nothing else of it: whichever is in force, and however often that changes, no forbidden
+        act is done and no allowed one is not."""
+        p = self.begin("loader", "policyd")
+        for extra in ("one", "two"):
+            path = self.file()
+            with open(path, "a") as f:
+                f.write(f"    - {{name: {extra}, operations: file.open, paths: {self.dir}/{extra}, action: audit}}\n")
+            self.policy("apply", path)
+        actor = subprocess.Popen(["/usr/bin/python3", "-c", ACTOR, self.group.path, self.dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(actor.wait)
+        self.addCleanup(actor.stdout.close)
+        self.addCleanup(actor.stdin.close)
+        self.assertEqual(actor.stdout.readline(), "ready\n")
+        first = p.ctl("policyd", op="policy_list")["generation"]
+        seen = set()
+        for _ in range(SWITCHES):
+            reply = p.ctl("policyd", op="policy_rollback")
+            self.assertIn("generation", reply, reply)
+            seen.add(reply["generation"])
+        out, _ = actor.communicate(timeout=PATIENCE)
+        forbidden, done, allowed, failed = map(int, out.split())
+        print(f"# {SWITCHES} switches; {forbidden} forbidden acts, {done} of them done; {allowed} allowed ones, {failed} of them not done", flush=True)
+        self.assertEqual(len(seen), 2)
+        self.assertIn(first, seen)
+        self.assertEqual((done, failed), (0, 0))
+        self.assertGreater(min(forbidden, allowed), 20)
 
     def test_whole_host_needs_the_word(self):
         self.begin("loader", "policyd")
