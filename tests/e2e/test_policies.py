@@ -5,6 +5,7 @@ an event and an alert tell of it. Scoped to control groups that the test makes."
 import functools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import lib  # noqa: E402
 from pipeline import ALL_BUT_PROCESS, ORDER, PATIENCE, PipelineTest, VM, wait_for  # noqa: E402
 
 SWITCHES = 1000 if VM else 10000
+KILLS = 3 if VM else 12
 
 SENSORS = functools.reduce(lambda text, name: text.replace(f"{name}: no", f"{name}: yes"), lib.POLICIES, ALL_BUT_PROCESS)
 POLICY = """apiVersion: penstock.dev/v1
@@ -227,6 +229,28 @@ class Policies(PipelineTest):
         self.assertIn(first, seen)
         self.assertEqual((done, failed), (0, 0))
         self.assertGreater(min(forbidden, allowed), 20)
+
+    def test_policyd_dies_in_the_middle_of_a_change(self):
+        """Whatever the moment: what is in force is one of the sets, whole, and who comes back goes on from there."""
+        p = self.begin("loader", "policyd")
+        path = self.file()
+        self.policy("apply", path)
+        with open(path) as f:
+            text = f.read()
+        for i in range(KILLS):
+            with open(path, "w") as f:
+                f.write(text + "".join(f"    - {{name: r{n}, operations: file.open, paths: {self.dir}/{i}/{n}, action: audit}}\n" for n in range(300)))
+            command = subprocess.Popen(p.inside(os.path.join(lib.BINDIR, "penstock"), "policy", "apply", path, "--run-dir", p.run_dir),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(random.uniform(0, 0.2))
+            p.kill("policyd")
+            command.wait(PATIENCE)
+            self.assert_forbidden()
+            p.up("policyd")
+            self.assert_forbidden()
+        rows = wait_for(lambda: (r := json.loads(self.policy("list", "--json")))["state"] == "in force" and r, "policyd to have them")
+        self.assertEqual([r["name"] for r in rows["policies"]], ["secrets"])
+        self.assertFalse(rows["error"])
 
     def test_whole_host_needs_the_word(self):
         self.begin("loader", "policyd")
