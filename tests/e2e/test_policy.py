@@ -233,7 +233,7 @@ class Check(Files):
 
     def test_mistakes_on_the_command_line(self):
         for args, want in ((["check"], "expected files or folders"), (["test", "/x"], "expected --act"), (["test", "--act", "{}"], "expected files"),
-                           (["apply"], "unknown subcommand"), (["schema", "x"], "not expected")):
+                           (["enforce"], "unknown subcommand"), (["schema", "x"], "not expected")):
             with self.subTest(args=args):
                 p = policy(*args)
                 self.assertEqual((p.returncode, p.stdout), (lib.EXIT_USAGE, ""))
