@@ -11,6 +11,8 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
+#define ROWS_A_CALL 500
+
 const char *const ask_stages[] = {"collector", "enricher", "policyd", "exporter", NULL};
 
 static json_t *text(const char *p, uint32_t len)
@@ -114,6 +116,44 @@ json_t *ask_policyd(const char *program, const char *run_dir, const struct pst_b
 	json_t *reply = ask_call(cli_run_dir(run_dir), "policyd", request, &e);
 
 	return checked(program, reply, e, has);
+}
+
+static json_t *ask_page(
+	const char *program, const char *run_dir, const char *op, const char *rows, size_t from)
+{
+	PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
+	json_t *page;
+
+	pst_mp_map(&request, 3);
+	pst_mp_str(&request, "op");
+	pst_mp_str(&request, op);
+	pst_mp_str(&request, "from");
+	pst_mp_uint(&request, from);
+	pst_mp_str(&request, "limit");
+	pst_mp_uint(&request, ROWS_A_CALL);
+	page = ask_policyd(program, run_dir, &request, "total");
+	if (page && !json_is_array(json_object_get(page, rows)))
+		json_object_set_new(page, rows, json_array());
+	return page;
+}
+
+json_t *ask_pages(const char *program, const char *run_dir, const char *op, const char *rows)
+{
+	json_t *all = ask_page(program, run_dir, op, rows, 0), *list = json_object_get(all, rows);
+	size_t n = json_array_size(list), total = (size_t)json_integer_value(json_object_get(all, "total"));
+
+	while (all && n && json_array_size(list) < total) {
+		json_t *page = ask_page(program, run_dir, op, rows, json_array_size(list));
+
+		if (!page) {
+			json_decref(all);
+			return NULL;
+		}
+		n = json_array_size(json_object_get(page, rows));
+		json_array_extend(list, json_object_get(page, rows));
+		json_decref(page);
+	}
+	return all;
 }
 
 static void say_waiting(int signo)

@@ -19,6 +19,8 @@ json_t *ask_json(const char *run_dir, const char *stage, const char *op, int *re
 json_t *ask_call(const char *run_dir, const char *stage, const struct pst_buf *request, int *ret_error);
 /* Of policyd; a reply without the key @has is an error. NULL after a message of @program on stderr. */
 json_t *ask_policyd(const char *program, const char *run_dir, const struct pst_buf *request, const char *has);
+/* The rows of all calls of policyd's @op in one reply, under the key @rows. NULL after a message. */
+json_t *ask_pages(const char *program, const char *run_dir, const char *op, const char *rows);
 /*
  * A change, which policyd is given more time for; on a terminal it is said that it takes some. The exit code,
  * after messages of @program on stderr: EXIT_NOT_KEPT, in force but not saved.

@@ -9,11 +9,10 @@
 #include "cli/commands.h"
 #include "proto/base/cleanup.h"
 
-#define RULES_A_CALL 500
-#define RED          "\033[31m"
-#define GREEN        "\033[32m"
-#define BOLD         "\033[1m"
-#define PLAIN        "\033[0m"
+#define RED   "\033[31m"
+#define GREEN "\033[32m"
+#define BOLD  "\033[1m"
+#define PLAIN "\033[0m"
 
 static struct {
 	const char *run_dir, *before;
@@ -26,41 +25,6 @@ static struct {
 	}
 
 /* ---- what policyd says ---- */
-
-/* The rules of all calls in one reply; NULL after a message. */
-static json_t *fetch(const char *program)
-{
-	json_t *all = NULL;
-
-	for (size_t from = 0;;) {
-		PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
-		json_t *part, *rules;
-		size_t n;
-
-		pst_mp_map(&request, 3);
-		pst_mp_str(&request, "op");
-		pst_mp_str(&request, "firewall");
-		pst_mp_str(&request, "from");
-		pst_mp_uint(&request, from);
-		pst_mp_str(&request, "limit");
-		pst_mp_uint(&request, RULES_A_CALL);
-		part = ask_policyd(program, opt.run_dir, &request, "total");
-		if (!part) {
-			json_decref(all);
-			return NULL;
-		}
-		rules = json_object_get(part, "rules");
-		n = json_array_size(rules);
-		if (all)
-			json_array_extend(json_object_get(all, "rules"), rules);
-		else
-			all = json_incref(part);
-		json_decref(part);
-		from += n;
-		if (!n || from >= (size_t)json_integer_value(json_object_get(all, "total")))
-			return all;
-	}
-}
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -162,7 +126,7 @@ static int show(
 
 	if (r >= 0)
 		return r;
-	reply = fetch(args->program);
+	reply = ask_pages(args->program, opt.run_dir, "firewall", "rules");
 	if (!reply)
 		return PST_EXIT_SYSTEM;
 	if (opt.json)

@@ -17,7 +17,6 @@
 
 #define FILE_BYTES_MAX  (4u << 20) /* of a file: what policyd takes */
 #define FILE_BYTES_PART (32u << 10)
-#define POLICIES_A_CALL 500
 #define NS_PER_S        1000000000ull
 #define RED             "\033[31m"
 #define GREEN           "\033[32m"
@@ -293,39 +292,6 @@ int policy_apply_main(int argc, char **argv)
 
 /* ---- list ---- */
 
-/* The policies of all calls in one reply; NULL after a message. */
-static json_t *fetch(const char *program)
-{
-	json_t *all = NULL;
-
-	for (size_t from = 0;;) {
-		PST_CLEANUP(pst_buf_done) struct pst_buf request = {0};
-		json_t *part, *rows;
-		size_t n;
-
-		put_op(&request, "policy_list", 2);
-		pst_mp_str(&request, "from");
-		pst_mp_uint(&request, from);
-		pst_mp_str(&request, "limit");
-		pst_mp_uint(&request, POLICIES_A_CALL);
-		part = ask_policyd(program, opt.run_dir, &request, "total");
-		if (!part) {
-			json_decref(all);
-			return NULL;
-		}
-		rows = json_object_get(part, "policies");
-		n = json_array_size(rows);
-		if (all)
-			json_array_extend(json_object_get(all, "policies"), rows);
-		else
-			all = json_incref(part);
-		json_decref(part);
-		from += n;
-		if (!n || from >= (size_t)number_of(all, "total"))
-			return all;
-	}
-}
-
 static void print_list(const json_t *reply, bool colour)
 {
 	const json_t *row;
@@ -368,7 +334,7 @@ int policy_list_main(int argc, char **argv)
 
 	if (r)
 		return r == -ECANCELED ? PST_EXIT_OK : PST_EXIT_USAGE;
-	reply = fetch(args.program);
+	reply = ask_pages(args.program, opt.run_dir, "policy_list", "policies");
 	if (!reply)
 		return PST_EXIT_SYSTEM;
 	if (opt.json) {
