@@ -133,7 +133,7 @@ class Metrics(Case):
         self.assertEqual(self.x.value('penstock_interface_reattached_total'), 3)
         self.assertEqual(self.x.value('penstock_policy_operation_info{operation="file.open",level="kill",sensor="policy_open",reason="lsm: no"}'), 1)
         self.assertEqual(sum(k.startswith("penstock_policy_operation_info{") for k in self.x.metrics().splitlines()), 2)
-        self.assertEqual([self.x.value(f'penstock_policy_acts_total{{judged="{j}"}}') for j in ("all", "some", "lost")], [7, 0, 0])
+        self.assertEqual([self.x.value(f'penstock_policy_judged_total{{judged="{j}"}}') for j in ("all", "some", "lost")], [7, 0, 0])
         self.assertEqual([self.x.value(f'penstock_policy_ancestors_total{{event="{e}"}}') for e in ("full", "climbed")], [2, 3])
         self.assertEqual(self.x.value('penstock_interface_guarded{interface="eth1",mode="none",reason="tcx: \\"no\\""}'), 0)
         self.assertEqual(sum(k.startswith("penstock_interface_guarded{") for k in self.x.metrics().splitlines()), 2)
