@@ -2,9 +2,8 @@
 /*
  * Policies in force on what processes do to files beside opening them, and on mounts (docs/design/policy.md,
  * "Hooks"). Where the security hooks are asked the paths are resolved and nothing has happened yet: LSM
- * denies, and so does fmod_ret on the functions that ask, where the kernel was started without BPF among its
- * security modules; fentry on them kills, but what was asked for happens all the same, as nothing looks for
- * signals from there on.
+ * denies; fentry on the functions that ask kills, but what was asked for happens all the same, as nothing
+ * looks for signals from there on.
  *
  * An overlay calls the file systems below past these hooks, and so does nfsd. Kernel threads are left alone.
  */
@@ -76,12 +75,10 @@ static __always_inline int judged(__u32 op, __u32 hook, __u32 half, struct judge
 
 #define HOOK(name, function, op, on)                                                                         \
 	RUNG(enforce_##name, "lsm/" function, op, PST_HOOK_LSM, on)                                          \
-	RUNG(enforce_##name##_r, "fmod_ret/security_" function, op, PST_HOOK_LSM, on)                        \
 	RUNG(enforce_##name##_f, "fentry/security_" function, op, PST_HOOK_FENTRY, on)
 
 /* Its ids are structs, with which kernels before 6.1 let no program attach; what asks has them as numbers. */
 RUNG(enforce_chown, "lsm/path_chown", PST_OP_FILE_CHOWN, PST_HOOK_LSM, at(PATH(0)))
-RUNG(enforce_chown_r, "fmod_ret/security_path_chown", PST_OP_FILE_CHOWN, PST_HOOK_LSM, at(PATH(0)))
 RUNG(enforce_chown_f, "fentry/chown_common", PST_OP_FILE_CHOWN, PST_HOOK_FENTRY, at(PATH(0)))
 
 HOOK(unlink, "path_unlink", PST_OP_FILE_UNLINK, name_in(PATH(0), NAME(1)))

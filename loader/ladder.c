@@ -30,9 +30,7 @@ static_assert(FEATURE_MAX <= 32, "needs is a word");
 			}                                                                                    \
 		}                                                                                            \
 	}
-#define LSM_RUNG(...) POLICY_RUNG("lsm", CAN_OBSERVE | CAN_DENY | CAN_KILL, NEEDS(FEATURE_LSM), __VA_ARGS__)
-#define RESULT_RUNG(...)                                                                                     \
-	POLICY_RUNG("fmod_ret", CAN_OBSERVE | CAN_DENY | CAN_KILL, NEEDS(FEATURE_FMOD_RET), __VA_ARGS__)
+#define LSM_RUNG(...)         POLICY_RUNG("lsm", CAN_OBSERVE | CAN_DENY | CAN_KILL, NEEDS(FEATURE_LSM), __VA_ARGS__)
 #define FENTRY_RUNG(...)      POLICY_RUNG("fentry", CAN_OBSERVE | CAN_KILL, NEEDS(FEATURE_FENTRY), __VA_ARGS__)
 #define TRACE_RUNG(name, ...) POLICY_RUNG(name, CAN_OBSERVE | CAN_KILL, 0, __VA_ARGS__)
 
@@ -309,13 +307,11 @@ const struct sensor sensors[SENSOR_MAX] = {
 			FENTRY_RUNG({"enforce", "enforce_open_f", ATTACH_TRACE, false}),
 			TRACE_RUNG("sys_exit", {"enforce", "enforce_open_x", ATTACH_TRACE, false})}},
 	[SENSOR_POLICY_FILE] = {"policy_file", "policies: changes of files, and mounts", FILE_OPS,
-		{LSM_RUNG(FILE_PROGRAMS("")), RESULT_RUNG(FILE_PROGRAMS("_r")),
-			FENTRY_RUNG(FILE_PROGRAMS("_f"))}},
+		{LSM_RUNG(FILE_PROGRAMS("")), FENTRY_RUNG(FILE_PROGRAMS("_f"))}},
 	/* A sensor of its own, as kernels before 6.1 have it on the last rung alone. */
 	[SENSOR_POLICY_CHOWN] = {"policy_chown", "policies: owners of files that are changed",
 		PST_OP_BIT(PST_OP_FILE_CHOWN),
-		{LSM_RUNG(FILE_PROGRAM("chown", false)), RESULT_RUNG(FILE_PROGRAM("chown_r", false)),
-			FENTRY_RUNG(FILE_PROGRAM("chown_f", false))}},
+		{LSM_RUNG(FILE_PROGRAM("chown", false)), FENTRY_RUNG(FILE_PROGRAM("chown_f", false))}},
 	[SENSOR_POLICY_NET] = {"policy_net", "policies: what is done with sockets",
 		PST_OP_BIT(PST_OP_NET_SOCKET) | PST_OP_BIT(PST_OP_NET_CONNECT) |
 			PST_OP_BIT(PST_OP_NET_SENDMSG) | PST_OP_BIT(PST_OP_NET_BIND) |

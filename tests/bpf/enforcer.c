@@ -100,7 +100,7 @@ static bool is_chosen(const struct btf *kernel, const struct bpf_program *p, enu
 	if (ends(name, "ftruncate") || ends(name, "ftruncate_f"))
 		if (btf__find_by_name_kind(kernel, hook, BTF_KIND_FUNC) < 0)
 			return false;
-	return rung == BY_LSM ? !ends(name, "_r") && !ends(name, "_f") : ends(name, "_f");
+	return rung == BY_LSM ? !ends(name, "_f") : ends(name, "_f");
 }
 
 static int load_files(enum rung rung)

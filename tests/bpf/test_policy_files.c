@@ -25,9 +25,9 @@
 #define TREE_CLONE      1
 #define FROM_EMPTY_PATH 4
 
-enum rung { BY_LSM, BY_FMOD_RET, BY_FENTRY, RUNGS };
-static const char *const rung_names[RUNGS] = {"lsm", "fmod_ret", "fentry"};
-static const char *const suffixes[RUNGS] = {"", "_r", "_f"};
+enum rung { BY_LSM, BY_FENTRY, RUNGS };
+static const char *const rung_names[RUNGS] = {"lsm", "fentry"};
+static const char *const suffixes[RUNGS] = {"", "_f"};
 
 static enum rung rung;
 static struct enforcefile_bpf *skel;
@@ -111,7 +111,7 @@ static bool is_wanted(const struct btf *kernel, const struct bpf_program *p, uin
 	snprintf(hook, sizeof(hook), "%s%s", rung == BY_LSM ? "bpf_lsm_" : "", function);
 	if (btf__find_by_name_kind(kernel, hook, BTF_KIND_FUNC) < 0 || !(ops & PST_OP_BIT(op_of(p))))
 		return false;
-	return rung == BY_LSM ? !ends(name, "_r") && !ends(name, "_f") : ends(name, suffixes[rung]);
+	return rung == BY_LSM ? !ends(name, "_f") : ends(name, suffixes[rung]);
 }
 
 /* 0; -errno */
@@ -1086,12 +1086,6 @@ static void at_lsm(void **state)
 	on_rung(BY_LSM);
 }
 
-static void at_fmod_ret(void **state)
-{
-	(void)state;
-	on_rung(BY_FMOD_RET);
-}
-
 static void at_fentry(void **state)
 {
 	(void)state;
@@ -1121,7 +1115,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(acts),
 		cmocka_unit_test_teardown(at_lsm, after),
-		cmocka_unit_test_teardown(at_fmod_ret, after),
 		cmocka_unit_test_teardown(at_fentry, after),
 	};
 

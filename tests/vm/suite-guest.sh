@@ -95,7 +95,7 @@ e2e() {
 		names+=("$name")
 		{
 			bad=0
-			try "$name" 1500 /usr/bin/python3 /tests/e2e/run.py --again "$@" "/$t"
+			try "$name" 2400 /usr/bin/python3 /tests/e2e/run.py --again "$@" "/$t"
 			echo "$bad" >"/tmp/suite/${name##*/}.bad"
 		} >"/tmp/suite/${name##*/}" &
 		print_ended
