@@ -69,6 +69,8 @@ class Rungs(pipeline.PipelineTest):
     def level(self, number, least=1):
         """The rung of that number of each ladder, or the last one of a shorter ladder; ladders of fewer than @least rungs are left out."""
         wanted = {s: rungs[min(number, len(rungs) - 1)] for s, rungs in self.ladders.items() if len(rungs) >= least}
+        if not wanted:
+            self.skipTest("no ladder that is looked at here is so long")
         p, peer = self.start({s: r["rung"] for s, r in wanted.items()})
         seen = self.observe(p)
         report = {s["name"]: s for s in p.report()["sensors"]}
