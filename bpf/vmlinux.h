@@ -115,8 +115,24 @@ struct mnt_namespace {
 	struct user_namespace *user_ns;
 };
 
+/* A node of it: a tree by six bits of a number at a time. */
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct idr {
+	struct xarray idr_rt;
+	unsigned int idr_base;
+};
+
 struct pid_namespace {
 	struct ns_common ns;
+	struct idr idr;
 };
 
 struct time_namespace {
@@ -142,6 +158,7 @@ struct nsproxy {
 	struct pid_namespace *pid_ns_for_children;
 	struct net *net_ns;
 	struct time_namespace *time_ns;
+	struct time_namespace *time_ns_for_children;
 	struct cgroup_namespace *cgroup_ns;
 };
 
@@ -178,6 +195,7 @@ struct cred {
 	kgid_t egid;
 	kuid_t fsuid;
 	kgid_t fsgid;
+	struct kernel_cap_struct cap_inheritable;
 	struct kernel_cap_struct cap_permitted;
 	struct kernel_cap_struct cap_effective;
 	struct user_namespace *user_ns;
@@ -207,6 +225,7 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
+	void *i_private;
 };
 
 struct hlist_bl_node {
@@ -241,6 +260,7 @@ struct file {
 	unsigned int f_flags;
 	struct inode *f_inode;
 	struct path f_path;
+	void *private_data;
 };
 
 struct iattr {

@@ -62,6 +62,10 @@ static const struct pst_conf_field sensor_fields[] = {
 	SENSOR_FIELD("policy_file", SENSOR_POLICY_FILE, "policies: changes of files, and mounts"),
 	SENSOR_FIELD("policy_chown", SENSOR_POLICY_CHOWN, "policies: owners of files that are changed"),
 	SENSOR_FIELD("policy_net", SENSOR_POLICY_NET, "policies: what is done with sockets"),
+	SENSOR_FIELD("policy_proc", SENSOR_POLICY_PROC,
+		"policies: ptrace, signals, ids, capabilities, bpf, perf, memory that becomes executable"),
+	SENSOR_FIELD("policy_made", SENSOR_POLICY_MADE, "policies: namespaces, and files in memory alone"),
+	SENSOR_FIELD("policy_module", SENSOR_POLICY_MODULE, "policies: kernel modules that are loaded"),
 	SENSOR_FIELD(
 		"guard", SENSOR_GUARD, "packets that rules and lists drop, on the interfaces of `guard`"),
 	{0},
@@ -113,6 +117,9 @@ static const struct pst_conf_field rung_fields[] = {
 	RUNG_FIELD("policy_file", SENSOR_POLICY_FILE),
 	RUNG_FIELD("policy_chown", SENSOR_POLICY_CHOWN),
 	RUNG_FIELD("policy_net", SENSOR_POLICY_NET),
+	RUNG_FIELD("policy_proc", SENSOR_POLICY_PROC),
+	RUNG_FIELD("policy_made", SENSOR_POLICY_MADE),
+	RUNG_FIELD("policy_module", SENSOR_POLICY_MODULE),
 	RUNG_FIELD("guard", SENSOR_GUARD),
 	{0},
 };

@@ -11,6 +11,7 @@
 #include "bpf/enforce.skel.h"
 #include "bpf/enforcefile.skel.h"
 #include "bpf/enforcenet.skel.h"
+#include "bpf/enforceproc.skel.h"
 #include "bpf/execfail.skel.h"
 #include "bpf/execfail32.skel.h"
 #include "bpf/files.skel.h"
@@ -39,6 +40,7 @@ const struct image images[] = {
 	IMAGE(enforcefile),
 	IMAGE(enforce),
 	IMAGE(enforcenet),
+	IMAGE(enforceproc),
 	IMAGE(flow),
 	IMAGE(process),
 	IMAGE(socket),

@@ -54,6 +54,12 @@ static_assert(FEATURE_MAX <= 32, "needs is a word");
 		PST_OP_BIT(PST_OP_FILE_MOUNT) | PST_OP_BIT(PST_OP_FILE_UMOUNT) |                             \
 		PST_OP_BIT(PST_OP_FILE_PIVOT_ROOT))
 
+#define PROC_OPS                                                                                             \
+	(PST_OP_BIT(PST_OP_PROCESS_PTRACE) | PST_OP_BIT(PST_OP_PROCESS_SIGNAL) |                             \
+		PST_OP_BIT(PST_OP_PROCESS_SETID) | PST_OP_BIT(PST_OP_PROCESS_CAPSET) |                       \
+		PST_OP_BIT(PST_OP_PROCESS_BPF) | PST_OP_BIT(PST_OP_PROCESS_PERF) |                           \
+		PST_OP_BIT(PST_OP_PROCESS_MPROTECT))
+
 const struct sensor sensors[SENSOR_MAX] = {
 	[SENSOR_PROCESS] = {"process", "fork, exec, exit", 0,
 		{{"tp_btf", CAN_OBSERVE, 0,
@@ -340,6 +346,23 @@ const struct sensor sensors[SENSOR_MAX] = {
 					{"enforcenet", "enforce_bind6", ATTACH_CGROUP, false}},
 				{{"lineage", "cfg_lines_wait"}, {"enforcenet", "cfg_groups_deny"},
 					{"enforcenet", "cfg_exit_judges"}}}}},
+	[SENSOR_POLICY_PROC] = {"policy_proc",
+		"policies: what is done to other processes, to oneself, to the kernel", PROC_OPS,
+		{{"tp_btf", CAN_OBSERVE | CAN_KILL, 0,
+			{LINEAGE, {"enforceproc", "enforce_call", ATTACH_TRACE, false},
+				{"enforceproc", "enforce_call_x", ATTACH_TRACE, false},
+				{"enforceproc", "enforce_signal", ATTACH_TRACE, false}},
+			{{"lineage", "cfg_lines_wait"}, {"enforceproc", "cfg_proc_calls"}}}}},
+	[SENSOR_POLICY_MADE] = {"policy_made", "policies: namespaces, and files in memory alone",
+		PST_OP_BIT(PST_OP_PROCESS_NAMESPACE) | PST_OP_BIT(PST_OP_PROCESS_MEMFD),
+		{{"tp_btf", CAN_OBSERVE | CAN_KILL, 0,
+			{LINEAGE, {"enforceproc", "enforce_call", ATTACH_TRACE, false},
+				{"enforceproc", "enforce_call_x", ATTACH_TRACE, false},
+				{"enforceproc", "enforce_cloned", ATTACH_TRACE, false}},
+			{{"lineage", "cfg_lines_wait"}, {"enforceproc", "cfg_made_calls"}}}}},
+	[SENSOR_POLICY_MODULE] = {"policy_module", "policies: kernel modules that are loaded",
+		PST_OP_BIT(PST_OP_PROCESS_MODULE),
+		{TRACE_RUNG("tp_btf", {"enforceproc", "enforce_module", ATTACH_TRACE, false})}},
 	[SENSOR_GUARD] = {"guard", "packets that rules and lists drop", 0,
 		{{"xdp", CAN_OBSERVE | CAN_DENY, NEEDS(FEATURE_XDP),
 			 {{"guard", "guard_xdp", ATTACH_GUARD_XDP, false},

@@ -185,8 +185,11 @@ __noinline int enforce_paths(__u32 op)
 	return 0;
 }
 
-static __always_inline void enforce_act(struct pst_rec_policy *r, const struct pst_act *act)
+static __always_inline void enforce_act(
+	struct pst_rec_policy *r, const struct pst_act *act, const struct judge *j)
 {
+	r->target_pid = j->target_pid;
+	r->target_start_ns = j->target_start;
 	r->capabilities = act->capabilities;
 	r->file = act->file;
 	__builtin_memcpy(r->addr, act->addr, sizeof(r->addr));
@@ -247,7 +250,7 @@ static __always_inline void enforce_tell(__u32 op, __u32 how, const struct pst_v
 		return;
 	a->owner = me;
 	enforce_head(a, op, how, v);
-	enforce_act(&a->rec, &p->act);
+	enforce_act(&a->rec, &p->act, j);
 	if (paths)
 		enforce_paths(op);
 	if (a->owner != me || j->owner != me) /* what was gathered may be another task's */
@@ -290,8 +293,9 @@ static __always_inline int enforce_error(__u32 error)
 	return ret - (int)error;
 }
 
-/* What a hook returns that can deny, and 0. */
-static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v)
+/* @paths: the record has those of the object. */
+static __always_inline int enforce_as(
+	__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v, bool paths)
 {
 	bool can_deny = hook == PST_HOOK_LSM || hook == PST_HOOK_CGROUP;
 	bool again = pst_gate_past() > 0; /* another generation told it, and counted it */
@@ -309,13 +313,19 @@ static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struc
 	else if (action >= PST_ACT_THROTTLE && can_deny)
 		done = PST_DONE_DENIED;
 	__builtin_memcpy(words, v, sizeof(*v));
-	if (!again && ENFORCE_PATHS & PST_OP_BIT(op))
+	if (!again && paths)
 		enforce_tell(op, hook | done << 8, v, true);
 	else if (!again)
 		enforce_tell_plain(op, hook | done << 8, words[0], words[1]);
 	if (action < PST_ACT_THROTTLE || !can_deny)
 		return 0;
 	return enforce_error(v->error);
+}
+
+/* What a hook returns that can deny, and 0. @op is a constant. */
+static __always_inline int enforce(__u32 op, __u32 hook, __u32 half, const struct pst_verdict *v)
+{
+	return enforce_as(op, hook, half, v, ENFORCE_PATHS & PST_OP_BIT(op));
 }
 
 #endif

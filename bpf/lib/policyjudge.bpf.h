@@ -31,14 +31,25 @@ struct judge_end {
 	__u8 pad[2];
 };
 
+/* A process, and what is asked of it or of the kernel; members as in struct pst_act. */
+struct judge_proc {
+	__u64 target; /* a task's address; 0: there is none, or it is not known which */
+	__u64 capabilities;
+	__u64 module;
+	__u32 known; /* PST_KNOWN_* but for the target's */
+	__u8 signal, file;
+	__u8 pad[2];
+};
+
 /* What an act is on: a file that is, or is to be, open; or a name in a folder, of which there may be no file
- * yet, or two; or an end of a connection. What it is not is NULL. */
+ * yet, or two; or an end of a connection; or a process. What it is not is NULL. */
 struct judge_on {
 	struct file *file;
 	__u32 asked, how;
 	struct vfsmount *mnt, *to_mnt;
 	struct dentry *dentry, *to_dentry;
 	const struct judge_end *end;
+	const struct judge_proc *proc;
 };
 
 struct judge {
@@ -51,6 +62,10 @@ struct judge {
 	volatile __u32 generation;
 	__u32 pad;
 	volatile __u64 tables; /* bpf/lib/polinterest.bpf.h */
+	volatile __u64
+		target_start; /* of the process that it is on, and its thread group; 0: none is known */
+	volatile __u32 target_pid;
+	__u32 pad2;
 	struct pst_subject subject;
 	struct pst_subject_ns ns;
 	struct pst_verdict verdict;
@@ -237,6 +252,8 @@ static __always_inline void judge_path(__u32 half, __u32 which, __u32 known)
 			p->act.path[i] = class;
 		else if (known == PST_KNOWN_PATH_TO)
 			p->act.path_to[i] = class;
+		else if (known == PST_KNOWN_TARGET)
+			p->act.target[i] = class;
 		else
 			p->act.executable[i] = class;
 	}
@@ -348,6 +365,57 @@ static __always_inline void judge_end(const struct judge_end *end)
 	a->known |= end->known;
 }
 
+/* ---- another process ---- */
+
+/*
+ * What it runs: the file's path, in objects[OBJECT_EXE], and its inode. If it is remembered what it was
+ * started as, and the file is called otherwise by now, the path is not known, as of the subject.
+ */
+__noinline int judge_target(__u32 half, __u64 task)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct task_struct *t = (void *)task;
+	__u32 which = OBJECT_EXE;
+	struct object *w = bpf_map_lookup_elem(&objects, &which);
+	struct pst_lineage_key key = {};
+	const struct pst_lineage *l;
+	__u64 hash;
+
+	if (!p || !w || !BPF_CORE_READ(t, mm, exe_file))
+		return 0; /* a thread of the kernel */
+	key.start_ns = BPF_CORE_READ(t, group_leader, start_boottime);
+	key.pid = BPF_CORE_READ(t, tgid);
+	hash = lineage_exe(task);
+	if (w->facts.known & PST_OBJECT_ID)
+		p->act.target_inode = polinode(half, w->facts.id.dev, w->facts.id.ino);
+	l = bpf_map_lookup_elem(&lineages, &key);
+	if (hash && (!l || l->exe_hash == hash))
+		judge_path(half, OBJECT_EXE, PST_KNOWN_TARGET);
+	return 0;
+}
+
+static __always_inline void judge_proc(
+	__u32 half, const struct pst_pol_head *head, const struct judge_proc *on)
+{
+	struct policy_scratch *p = policy_scratch_here();
+	struct task_struct *t = (void *)on->target;
+	struct judge *j = judge_here();
+
+	if (!p || !j)
+		return;
+	p->act.capabilities = on->capabilities;
+	p->act.module = on->module;
+	p->act.signal = on->signal;
+	p->act.file = on->file;
+	p->act.known |= on->known;
+	if (!t)
+		return;
+	j->target_pid = BPF_CORE_READ(t, tgid);
+	j->target_start = BPF_CORE_READ(t, group_leader, start_boottime);
+	if (head->multi & 1u << PST_POL_TARGET || head->inode_as & POLINODE_TARGET)
+		judge_target(half, (__u64)t);
+}
+
 /* ---- the verdict ---- */
 
 /* All that some rule asks for: of the subject, */
@@ -419,6 +487,8 @@ static __always_inline void judge_begin(__u32 half, struct judge *j, __u32 op, c
 	j->dentry = (__u64)on->dentry;
 	j->to_mnt = (__u64)on->to_mnt;
 	j->to_dentry = (__u64)on->to_dentry;
+	j->target_start = 0;
+	j->target_pid = 0;
 	j->asked = on->asked;
 	j->how = on->how;
 	j->generation = *(volatile const __u32 *)&head->generation;
@@ -432,8 +502,8 @@ __noinline int judge_search(__u32 half)
 	return judge_verdict(half);
 }
 
-/* Of what judge_begin() has noted, and of @on's end, if it is one. Not a function of its own: calls may be no
- * deeper than eight. */
+/* Of what judge_begin() has noted, and of @on's end or process, if it is one. Not a function of its own:
+ * calls may be no deeper than eight. */
 static __always_inline void judge_look(__u32 half, const struct judge_on *on)
 {
 	const struct pst_pol_head *head = judge_head(half);
@@ -443,6 +513,8 @@ static __always_inline void judge_look(__u32 half, const struct judge_on *on)
 	judge_gather_subject(half, head->used, head->multi, head->inode_as);
 	if (on->end)
 		judge_end(on->end);
+	else if (on->proc)
+		judge_proc(half, head, on->proc);
 	else
 		judge_gather_file(half, head->multi, head->inode_as, on->to_dentry);
 	judge_search(half);

@@ -13,6 +13,7 @@
 #define POLINODE_FILE       (1u << PST_POL_AS_FILE)
 #define POLINODE_FOLDERS    (1u << PST_POL_AS_IN | 1u << PST_POL_AS_ABOVE)
 #define POLINODE_EXECUTABLE (1u << PST_POL_AS_EXECUTABLE | 1u << PST_POL_AS_SCOPE_EXECUTABLE)
+#define POLINODE_TARGET     (1u << PST_POL_AS_TARGET)
 
 /* The line of what rules have of it; 0: nothing, or it is not known. */
 __noinline __u32 polinode(__u32 which, __u32 dev, __u64 ino)

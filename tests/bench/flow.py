@@ -18,7 +18,8 @@ CONFIG = """loader:
             syscalls: false, module: false, bpf: false, ptrace: false, signal: false, namespace: false, memfd: false, exec_memory: false,
             perf: false, proc_mem: false, capability: false, socket: false, bind: false, file_mknod: false, file_xattr: false,
             file_mount: false, file_umount: false, file_pivot_root: false,
-            policy_exec: false, policy_open: false, policy_file: false, policy_chown: false, policy_net: false}
+            policy_exec: false, policy_open: false, policy_file: false, policy_chown: false, policy_net: false, policy_proc: false,
+            policy_made: false, policy_module: false}
   interfaces: [veth-bench]
 """
 FIGURES = {

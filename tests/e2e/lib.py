@@ -29,7 +29,7 @@ STAGES = ("collector", "enricher", "policyd", "exporter")
 FILES = ("file_unlink", "file_rename", "file_link", "file_symlink", "file_mkdir", "file_mknod",
          "file_chmod", "file_chown", "file_truncate", "file_xattr",
          "file_mount", "file_umount", "file_pivot_root")
-POLICIES = ("policy_exec", "policy_open", "policy_file", "policy_chown", "policy_net")
+POLICIES = ("policy_exec", "policy_open", "policy_file", "policy_chown", "policy_net", "policy_proc", "policy_made", "policy_module")
 RARE = ("module", "bpf", "ptrace", "signal", "namespace", "memfd", "exec_memory", "perf", "proc_mem", "capability", "socket", "bind", *FILES, *POLICIES)
 NO_RARE = ", ".join(f"{name}: no" for name in RARE)
 EXIT_USAGE, EXIT_SYSTEM = 100, 111

@@ -10,7 +10,8 @@ MAPS = ("policy", "policy_lines", "path_lines", "policy_names")
 FILES = [n for n in range(13, 24) if n != 19]  # from file.unlink to file.pivot_root, but for file.chown
 # Number of the operation, and the sensor that judges it.
 OPS = ((1, "policy_exec"), (12, "policy_open"), *((n, "policy_file") for n in FILES), (19, "policy_chown"),
-       *((n, "policy_net") for n in range(24, 30)))
+       *((n, "policy_net") for n in range(24, 30)),
+       *((n, "policy_proc") for n in (2, 3, 4, 5, 8, 9, 11)), *((n, "policy_made") for n in (6, 10)), (7, "policy_module"))
 LEVELS = ("none", "observe", "kill", "deny")
 PAGE, KEY, LEVEL = 264, slice(16, 32), 40  # struct pst_policy
 MOVED = 1

@@ -368,6 +368,17 @@ class Rungs(pipeline.PipelineTest):
     def see_policy_net(self, p, _seen, _peer):
         self.see_policy(p, "policy_net", lambda: socket.socket(socket.AF_UNIX).close())
 
+    def see_policy_proc(self, p, _seen, _peer):
+        self.see_policy(p, "policy_proc", lambda: deeds.perf(2))
+
+    def see_policy_made(self, p, _seen, _peer):
+        self.see_policy(p, "policy_made", lambda: deeds.memfd("pst-rung"))
+
+    def see_policy_module(self, p, _seen, _peer):
+        path = deeds.module_to_spare()
+        self.assertTrue(path, "only the VM's kernels have modules")
+        self.see_policy(p, "policy_module", lambda: deeds.load_module(path))
+
     def see_guard(self, p, _seen, peer):
         """A policy that drops does."""
         mode = p.report()["guard"][0]["mode"]

@@ -269,6 +269,9 @@ static void shared_programs(void **state)
 		plan_demote(&plan, SENSOR_POLICY_OPEN, "no");
 		plan_demote(&plan, SENSOR_POLICY_FILE, "no");
 		plan_demote(&plan, SENSOR_POLICY_NET, "no");
+		plan_demote(&plan, SENSOR_POLICY_PROC, "no");
+		plan_demote(&plan, SENSOR_POLICY_MADE, "no");
+		plan_demote(&plan, SENSOR_POLICY_MODULE, "no");
 	}
 	assert_true(plan_uses(&plan, "lineage"));
 	for (int i = 0; i < RUNGS_MAX; i++)
