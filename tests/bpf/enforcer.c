@@ -23,6 +23,7 @@
 
 #include "bpf/enforce.skel.h"
 #include "bpf/enforcefile.skel.h"
+#include "bpf/enforceproc.skel.h"
 #include "bpf/lineage.skel.h"
 #include "policyd/policy/tables.h"
 #include "proto/abi/records.h"
@@ -38,6 +39,7 @@ static const char *const rung_names[RUNGS] = {"lsm", "fentry", "tracepoint"};
 
 static struct enforce_bpf *skel;
 static struct enforcefile_bpf *files; /* not with tracepoints, which see nothing of it */
+static struct enforceproc_bpf *calls; /* with tracepoints alone */
 static struct lineage_bpf *lines;
 static struct policy_set set;
 static struct policy_tables *tables;
@@ -68,13 +70,13 @@ static void choose(struct bpf_program *open, struct bpf_program *exec, bool chos
 }
 
 /* What both have is one. */
-static int share(void)
+static int share(struct bpf_object *o)
 {
 	static const char *const names[] = {
 		"lineages", "policy", "policy_lines", "path_lines", "policy_names", "ring_process"};
 
 	for (size_t i = 0; i < PST_ARRAY_SIZE(names); i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(files->obj, names[i]);
+		struct bpf_map *map = bpf_object__find_map_by_name(o, names[i]);
 		int fd = bpf_object__find_map_fd_by_name(skel->obj, names[i]);
 
 		if (!map || fd < 0 || bpf_map__reuse_fd(map, fd))
@@ -109,11 +111,27 @@ static int load_files(enum rung rung)
 	struct bpf_program *p;
 
 	files = enforcefile_bpf__open();
-	if (!kernel || !files || share())
+	if (!kernel || !files || share(files->obj))
 		return -1;
 	bpf_object__for_each_program(p, files->obj) bpf_program__set_autoload(p, is_chosen(kernel, p, rung));
 	btf__free(kernel);
 	return enforcefile_bpf__load(files) || enforcefile_bpf__attach(files) ? -1 : 0;
+}
+
+/* A kernel may have no modules, and so nothing that tells of them. */
+static int load_calls(void)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+
+	calls = enforceproc_bpf__open();
+	if (!kernel || !calls || share(calls->obj))
+		return -1;
+	calls->rodata->cfg_proc_calls = true;
+	calls->rodata->cfg_made_calls = true;
+	bpf_program__set_autoload(calls->progs.enforce_module,
+		btf__find_by_name_kind(kernel, "btf_trace_module_load", BTF_KIND_TYPEDEF) >= 0);
+	btf__free(kernel);
+	return enforceproc_bpf__load(calls) || enforceproc_bpf__attach(calls) ? -1 : 0;
 }
 
 /* Ancestors are remembered from here on. */
@@ -132,7 +150,7 @@ static int load(enum rung rung)
 		return -1;
 	if (enforce_bpf__load(skel) || enforce_bpf__attach(skel))
 		return -1;
-	return rung == BY_TRACEPOINT ? 0 : load_files(rung);
+	return rung == BY_TRACEPOINT ? load_calls() : load_files(rung);
 }
 
 static int tell_group(char *word)
@@ -236,6 +254,7 @@ int main(int argc, char **argv)
 	policy_tables_free(tables);
 	policy_set_done(&set);
 	enforcefile_bpf__destroy(files);
+	enforceproc_bpf__destroy(calls);
 	enforce_bpf__destroy(skel);
 	lineage_bpf__destroy(lines);
 	free(records);

@@ -27,11 +27,16 @@ CONNECTED = "what is sent on a connected socket is judged when it is connected"
 GATHERED = "who started a new program is not known any more: a rule with `executables` does not take it"
 PEEKS = "another thread may read from a descriptor for some microseconds, until the process is gone"
 
+WRITABLE = "memory that is shared, or a file's, is mapped executable and elsewhere writable"
+IMPLIED = "with the personality `READ_IMPLIES_EXEC` memory is executable though nobody asked"
+
 RUNGS = ("lsm", "fentry", "tracepoint", "cgroup")
 ON_FILES = ("file.unlink", "file.rename", "file.link", "file.symlink", "file.mkdir", "file.chmod", "file.chown", "file.truncate", "file.mount",
             "file.umount", "file.pivot_root")
 # Operations that kernel programs judge, and on which rungs.
-JUDGED = {**dict.fromkeys(("process.exec", "file.open"), RUNGS[:3]), **dict.fromkeys(ON_FILES, RUNGS[:2])}
+JUDGED = {**dict.fromkeys(("process.exec", "file.open"), RUNGS[:3]), **dict.fromkeys(ON_FILES, RUNGS[:2]),
+          **dict.fromkeys(("process.ptrace", "process.signal", "process.setid", "process.capset", "process.namespace", "process.bpf",
+                           "process.perf", "process.memfd", "process.mprotect"), RUNGS[2:3])}
 TRACEPOINT, KILLED = ("tracepoint",), ("fentry", "tracepoint")
 NET = {"bad": 7001, "good": 7002, "own": 7003, "local": 7004}  # served: the first two
 
@@ -289,13 +294,13 @@ row("socketpair", "net.socket", "socketpair", more=("1", "1", "0"), rules="{deny
 
 def to_victim(op, deed, **more):
     words = more.pop("words", ())
-    row(f"{deed}" + (f", {more['door']}" if "door" in more else ""), op, deed, more=("VICTIM", *words), rules="{deny, targets: VICTIM-PATH}",
+    row(f"{deed}" + (f", {more['door']}" if "door" in more else ""), op, deed, more=("VICTIM", *words), rules="{deny, targets: VICTIM}",
         control=(deed, "NEIGHBOUR", *words), **more)
 
 
 for deed in ("ptrace-attach", "ptrace-seize", "proc-mem", "pidfd-getfd"):
     to_victim("process.ptrace", deed)
-to_victim("process.ptrace", "vm-read", words=("400000",))
+to_victim("process.ptrace", "vm-read", words=("MAPPED",))
 to_victim("process.ptrace", "ptrace-seize", door="int80")
 for deed in ("kill", "tkill", "tgkill", "kill-group", "sigqueue", "pidfd-signal"):
     to_victim("process.signal", deed)
@@ -313,8 +318,8 @@ for op, deeds in (
     for deed in deeds:
         row(deed, op, deed, rules="{deny}", control=("read",))
     row(f"{deeds[0]}, int80", op, deeds[0], door="int80", rules="{deny}", control=("read",))
-for deed in ("mprotect", "pkey-mprotect", "mmap-rwx", "mmap-twice", "shmat", "read-implies-exec"):
-    row(deed, "process.mprotect", deed, rules="{deny, access: execute}", control=("read",))
+for deed, why in (("mprotect", ""), ("pkey-mprotect", ""), ("mmap-rwx", ""), ("mmap-twice", WRITABLE), ("shmat", WRITABLE), ("read-implies-exec", IMPLIED)):
+    row(deed, "process.mprotect", deed, rules="{deny, access: execute}", control=("read",), passes=always(why) if why else {})
 row("mprotect, int80", "process.mprotect", "mprotect", door="int80", rules="{deny, access: execute}", control=("read",))
 for door in ("syscall", "int80"):
     row(f"module, {door}", "process.module", "module", door=door, more=("MODULE",), rules="{deny, modules: udp_diag}", control=("read",), guest=True)

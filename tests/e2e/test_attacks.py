@@ -4,6 +4,7 @@
 what the table says. Policies are scoped to control groups that the test makes, a group for each operation."""
 import contextlib
 import ctypes
+import json
 import os
 import platform
 import re
@@ -150,10 +151,15 @@ class Field:
         return {"PATH": scene.path, "FOLDER": os.path.join(scene.folder, "in"), "NAME": os.path.basename(scene.folder), "BASE": self.dir,
                 "ATTACK": self.attack, "TRUSTED": self.trusted, "VICTIM": self.victim.path}
 
+    def mapped(self):
+        """An address in the victim."""
+        with open(f"/proc/{self.victim.p.pid}/maps") as f:
+            return f.readline().split("-")[0]
+
     def words(self, row):
         names = {"TRUSTED": self.trusted, "OUTSIDE": os.path.join(self.outside, "cgroup.procs"),
                  "INSIDE": os.path.join(self.runner(row.op).below, "cgroup.procs"), "VICTIM": str(self.victim.p.pid),
-                 "NEIGHBOUR": str(self.neighbour.p.pid), "MODULE": self.module or ""}
+                 "NEIGHBOUR": str(self.neighbour.p.pid), "MODULE": self.module or "", "MAPPED": self.mapped()}
         return lambda words: [names.get(w, w) for w in words]
 
     def scene(self, row, name=None):
@@ -238,6 +244,11 @@ def by_row(told):
     return {(name, re.sub(r" \d$", "", rule)) for name, rule in told}
 
 
+def unnamed(texts, row):
+    """A row's rules but for their names."""
+    return tuple(text.replace(json.dumps(row.name)[:-1], "") for text in texts)
+
+
 class Engine:
     """The kernel programs alone, on one rung."""
 
@@ -275,8 +286,10 @@ class Engine:
 class Daemons:
     """All of Penstock: the loader's programs on one rung, tables by policyd, and what was done as events."""
 
-    SENSORS = {"policy_exec": "process.exec", "policy_open": "file.open", "policy_file": "file.unlink", "policy_chown": "file.chown"}
-    OTHERWISE = {("policy_exec", "tracepoint"): "tp_btf", ("policy_open", "tracepoint"): "sys_exit"}
+    SENSORS = {"policy_exec": "process.exec", "policy_open": "file.open", "policy_file": "file.unlink", "policy_chown": "file.chown",
+               "policy_proc": "process.ptrace", "policy_made": "process.namespace"}
+    OTHERWISE = {("policy_exec", "tracepoint"): "tp_btf", ("policy_open", "tracepoint"): "sys_exit",
+                 ("policy_proc", "tracepoint"): "tp_btf", ("policy_made", "tracepoint"): "tp_btf"}
 
     def __init__(self, case, rung, level):
         self.level = level
@@ -360,9 +373,12 @@ class UnderPolicies(pipeline.PipelineTest):
         self.addCleanup(field.close)
         rows = [r for r in attacks.TABLE if rung in attacks.JUDGED.get(r.op, ()) and not r.guest]
         scenes = [field.scene(r) for r in rows]
-        made = {}
+        made, firsts = {}, {}
         for row, scene in zip(rows, scenes):
-            made.setdefault(row.op, []).extend(attacks.rules(row, level, field.named(scene)))
+            texts = attacks.rules(row, level, field.named(scene))
+            made.setdefault(row.op, []).extend(texts)
+            # of rules that say the same the first one takes what all of them are about
+            firsts[row.op, row.name] = firsts.setdefault(unnamed(texts, row), row.name)
         policies = {op: attacks.policy(op, field.path_of_group(op), texts) for op, texts in made.items()}
         path = field.path("policies.yaml")
         with open(path, "w") as f:
@@ -381,10 +397,11 @@ class UnderPolicies(pipeline.PipelineTest):
             control = field.control(row)
             if control[0].split("=")[0] != "ok" or "!" in control[1]:
                 wrong.append(f"{row.op}: {row.name}: its control: {control}")
-        want = {(attacks.policy_name(o.row.op), o.row.name) for o in outcomes if o.stopped}
+        taker = {(o.row.op, o.row.name): (attacks.policy_name(o.row.op), firsts[o.row.op, o.row.name]) for o in outcomes}
+        want = {taker[o.row.op, o.row.name] for o in outcomes if o.stopped}
         told = by_row(engine.told(want))
         for o in outcomes:
-            bad = o.wrong() or ("nothing told of it" if o.stopped and (attacks.policy_name(o.row.op), o.row.name) not in told else None)
+            bad = o.wrong() or ("nothing told of it" if o.stopped and taker[o.row.op, o.row.name] not in told else None)
             if bad:
                 wrong.append(f"{o.row.op}: {o.row.name}: {bad} ({o.came}, {o.seen}, {o.done})")
         self.report(rung, outcomes, cannot)
